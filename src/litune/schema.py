@@ -1,0 +1,183 @@
+"""The schema of a search: every section and field with its meaning, default and limits.
+
+Sections are of two kinds. Closed ones (trainer, objective, search, backend) are dataclasses: their keys and types are
+known here. Open ones (OPEN_SECTIONS) hold `_target_` and its arguments: what they accept is read from the target's
+signature, see targets.py. The dataclasses are not frozen only because OmegaConf would make frozen ones read-only while
+Hydra still composes them; every config that leaves config.py is read-only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MISSING: Any = "???"  # as OmegaConf spells a value that must be given
+OPEN_SECTIONS = ("model", "data", "optimizer", "lr_scheduler", "criterion", "callbacks", "logger")
+NAME_PATTERN = r"[A-Za-z0-9._-]{1,80}"
+
+_LOGGERS = {
+    "tensorboard": {"_target_": "pytorch_lightning.loggers.TensorBoardLogger"},
+    "csv": {"_target_": "pytorch_lightning.loggers.CSVLogger"},
+}
+
+
+def setting(meaning: str, default: Any = MISSING, **limits: Any) -> Any:
+    """Return a dataclass field with its meaning and limits: `choices`, `least`, `most`, `above` (itself excluded)."""
+    metadata = {"help": meaning, **limits}
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(kw_only=True)
+class TrainerConfig:
+    """Options of Lightning's Trainer, by its own names."""
+
+    max_epochs: int | None = setting("epochs of one trial", 10, least=-1)
+    min_epochs: int | None = setting("epochs before a trial may end early", None, least=0)
+    max_steps: int = setting("optimizer steps of one trial; -1: no limit", -1, least=-1)
+    min_steps: int | None = setting("optimizer steps before a trial may end early", None, least=0)
+    max_time: str | None = setting("time limit of the fit as DD:HH:MM:SS", None)
+    accelerator: str = setting("auto, cpu, gpu, cuda, mps or tpu", "auto")
+    devices: Any = setting("devices a trial: a number, a list of indices, or auto", 1)
+    num_nodes: int = setting("machines a trial", 1, least=1)
+    strategy: str = setting("auto, ddp, fsdp, ... as Lightning names them", "auto")
+    precision: str = setting(
+        "number format of the training",
+        "32-true",
+        choices=(
+            "32-true", "16-mixed", "bf16-mixed", "64-true", "16-true", "bf16-true", "transformer-engine",
+            "transformer-engine-float16", "32", "16", "bf16", "64",
+        ),
+    )  # fmt: skip
+    gradient_clip_val: float | None = setting("clip gradients at this value", None, least=0)
+    gradient_clip_algorithm: str | None = setting("how to clip gradients", None, choices=("norm", "value"))
+    accumulate_grad_batches: int = setting("batches a step of the optimizer", 1, least=1)
+    limit_train_batches: int | float | None = setting("training batches: a number or a fraction", None, least=0)
+    limit_val_batches: int | float | None = setting("validation batches: a number or a fraction", None, least=0)
+    limit_test_batches: int | float | None = setting("test batches: a number or a fraction", None, least=0)
+    limit_predict_batches: int | float | None = setting("prediction batches: a number or a fraction", None, least=0)
+    overfit_batches: int | float = setting("train and validate on these few batches only", 0.0, least=0)
+    val_check_interval: int | float | None = setting("validate after so many batches or this part of an epoch", None)
+    check_val_every_n_epoch: int | None = setting("validate every n-th epoch", 1, least=1)
+    num_sanity_val_steps: int = setting("validation batches before the training", 0, least=-1)
+    log_every_n_steps: int | None = setting("steps between two log rows", 50, least=0)
+    enable_checkpointing: bool | None = setting("write checkpoints; null: yes", None)
+    enable_progress_bar: bool = setting("show Lightning's own progress bar", False)
+    enable_model_summary: bool = setting("print Lightning's model summary", False)
+    deterministic: bool | str | None = setting("true: refuse operations that vary; warn: only say so", None)
+    benchmark: bool | None = setting("let cuDNN choose its fastest algorithm (results may vary)", None)
+    inference_mode: bool = setting("validate without autograd", True)
+    use_distributed_sampler: bool = setting("shard the data over the devices", True)
+    sync_batchnorm: bool = setting("share batch statistics among the devices", False)
+    reload_dataloaders_every_n_epochs: int = setting("make the loaders anew every n epochs; 0: never", 0, least=0)
+    detect_anomaly: bool = setting("find the operation that made a NaN (slow)", False)
+    fast_dev_run: bool | int = setting("one batch (or so many) of each stage, as a smoke test", False)
+    profiler: str | None = setting("measure the training", None, choices=("simple", "advanced", "pytorch", "xla"))
+
+
+@dataclass(kw_only=True)
+class ObjectiveConfig:
+    """What the search optimises."""
+
+    metric: str = setting("name of the metric, as self.log() calls it")
+    mode: str = setting("which way is better", "max", choices=("max", "min"))
+    reduce: str = setting("how a trial's curve becomes its score", "best", choices=("best", "last", "mean_last_k"))
+    last_k: int = setting("validations in mean_last_k", 3, least=1)
+
+
+@dataclass(kw_only=True)
+class SearchConfig:
+    """How the search looks for the best params."""
+
+    space: str | None = setting("search space file; null: search_spaces/ beside experiments/, by its name", None)
+    trials: int = setting("trials in all; the same command with more continues", 20, least=1)
+    algorithm: str = setting(
+        "what suggests params; auto: grid where it fits, else tpe",
+        "auto",
+        choices=("auto", "grid", "random", "tpe", "cmaes", "gp"),
+    )
+    pruner: str = setting("what stops poor trials early", "none", choices=("none", "median", "asha", "hyperband"))
+    parallel: int | None = setting("trials at once; null: the number of GPUs, else min(4, cores)", None, least=1)
+    lag: int | None = setting("trial n learns from trials up to n - lag; null: the default", None, least=1)
+    threads: int | None = setting("threads a trial; null: cores // parallel", None, least=1)
+    seed_per_trial: bool = setting("give each trial a seed of its own instead of `seed`", False)
+    duplicates: str = setting("params tried before: answer from the ledger or train", "reuse", choices=("reuse", "run"))
+    keep_checkpoints: int = setting("the best k trials keep their checkpoints", 3, least=0)
+    storage: str | None = setting("SQLAlchemy URL of the ledger; null: SQLite in the run directory", None)
+    trial_timeout: float | None = setting("seconds a trial may take", None, above=0)
+    timeout: float | None = setting("seconds the search may take", None, above=0)
+    memory_gb: float | None = setting("memory a trial may take, in GB", None, above=0)
+    runs: str = setting("directory of the run directories", "runs")
+
+
+@dataclass(kw_only=True)
+class LocalBackend:
+    """One trial at a time in the driver's own process, with tracebacks: for debugging, and as the reference."""
+
+    name: str = setting("the backend", "local", choices=("local",))
+
+
+@dataclass(kw_only=True)
+class OptunaBackend:
+    """Worker processes on this machine; Optuna's storage and samplers."""
+
+    name: str = setting("the backend", "optuna", choices=("optuna",))
+
+
+@dataclass(kw_only=True)
+class RayBackend:
+    """Ray Tune: actors on this machine or a cluster."""
+
+    name: str = setting("the backend", "ray", choices=("ray",))
+    address: str | None = setting("address of a running cluster; null: start one here", None)
+    num_cpus: int | None = setting("CPUs of the cluster started here; null: as many as trials need", None, least=1)
+    num_gpus: int | None = setting("GPUs of the cluster started here; null: those found", None, least=0)
+    resources_per_trial: dict[str, float] = setting("what a trial holds, such as {CPU: 1, GPU: 0.5}", {})
+    searcher: str | None = setting("a searcher of Ray's by name; null: search.algorithm", None)
+    searcher_args: dict[str, Any] = setting("arguments of that searcher", {})
+    scheduler: str | None = setting("a scheduler of Ray's by name; null: search.pruner", None)
+    scheduler_args: dict[str, Any] = setting("arguments of that scheduler", {})
+
+
+@dataclass(kw_only=True)
+class NniBackend:
+    """NNI's manager with its web page, confined to this machine."""
+
+    name: str = setting("the backend", "nni", choices=("nni",))
+    tuner: str | None = setting("a tuner of NNI's by name; null: search.algorithm", None)
+    tuner_args: dict[str, Any] = setting("arguments of that tuner", {})
+    assessor: str | None = setting("an assessor of NNI's by name; null: search.pruner", None)
+    assessor_args: dict[str, Any] = setting("arguments of that assessor", {})
+    port: int = setting("port of NNI's page and REST", 8080, least=1, most=65535)
+    keep_ui: bool = setting("leave the page up when the search has ended", False)
+
+
+BACKENDS: Mapping[str, type] = {
+    "local": LocalBackend, "optuna": OptunaBackend, "ray": RayBackend, "nni": NniBackend
+}  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Config:
+    """Everything that a search or a training is made of."""
+
+    experiment: str = setting("the experiment, chosen by experiment=NAME (or a path to its YAML)", "")
+    name: str | None = setting("name of the run; null: the experiment's name and a short digest", None)
+    seed: int = setting("seed of the search and of every training", 42, least=0, most=2**32 - 1)
+    allow: list[str] = setting("modules of your own that _target_ may name, besides those in this directory", [])
+    model: dict[str, Any] = setting("the LightningModule: _target_ and its arguments", {})
+    data: dict[str, Any] = setting("the LightningDataModule: _target_ and its arguments; or nothing", {})
+    optimizer: dict[str, Any] = setting("a torch optimizer: _target_ and its arguments; or the model's own", {})
+    lr_scheduler: dict[str, Any] = setting(
+        "a torch scheduler: _target_ and its arguments, interval, frequency, monitor; or none", {}
+    )
+    criterion: dict[str, Any] = setting("the loss, handed to the model as `criterion`: _target_ ...; or none", {})
+    trainer: TrainerConfig = field(default_factory=TrainerConfig, metadata={"help": "options of Lightning's Trainer"})
+    callbacks: dict[str, Any] = setting("callbacks, each under a name of its own: _target_ and its arguments", {})
+    logger: dict[str, Any] = setting("loggers, each under a name of its own: _target_ and its arguments", _LOGGERS)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig, metadata={"help": "what is optimised"})
+    search: SearchConfig = field(default_factory=SearchConfig, metadata={"help": "how the search goes"})
+    backend: Any = field(default=MISSING, metadata={"help": "what executes the trials, chosen by backend=NAME"})
