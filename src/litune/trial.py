@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+CHECKPOINTS = "checkpoints"  # the folder for them in a trial's directory
 Metrics = Mapping[str, float]
 
 
@@ -130,10 +131,16 @@ class Job:
 
 
 class Trial(Protocol):
-    """What a running training sees of its trial."""
+    """What a running training sees of its trial.
+
+    The training continues from `checkpoint` if there is one, and pauses after epoch `until` if that is given.
+    """
 
     number: int
     params: Mapping[str, Any]
+    directory: Path
+    checkpoint: str | None
+    until: int | None
 
     def report(self, step: int, metrics: Metrics) -> None:
         """Hand on the metrics of validation `step` (1, 2, ...)."""
@@ -145,9 +152,12 @@ class Trial(Protocol):
 class DirectTrial:
     """A trial with no tuner: it records what it is told and never stops by itself. Ships for users' own tests."""
 
-    def __init__(self, params: Mapping[str, Any] | None = None, *, number: int = 0, stop_after: int | None = None) -> None:
-        self.number = number
+    def __init__(self, directory: Path, params: Mapping[str, Any] | None = None, *, stop_after: int | None = None) -> None:
+        self.number = 0
         self.params: Mapping[str, Any] = params or {}
+        self.directory = directory
+        self.checkpoint: str | None = None
+        self.until: int | None = None
         self.stop_after = stop_after
         self.reports: list[tuple[int, dict[str, float]]] = []
 
@@ -166,22 +176,21 @@ class JobTrial:
     def __init__(self, job: Job, *, metric: str, maximize: bool, send: Callable[[int, Metrics], None]) -> None:
         self.number = job.number
         self.params = job.params
-        self.pruned = False
-        self._job, self._metric, self._sign, self._send = job, metric, 1.0 if maximize else -1.0, send
-
-    @property
-    def directory(self) -> Path:
-        """The trial's own directory."""
-        return Path(self._job.directory)
+        self.directory = Path(job.directory)
+        self.checkpoint = job.checkpoint
+        self.until = job.until
+        self._prune_below = job.prune_below
+        self._metric, self._sign, self._send = metric, 1.0 if maximize else -1.0, send
+        self._pruned = False
 
     def report(self, step: int, metrics: Metrics) -> None:
         """Send the metrics on, and hold the objective's value against the prune rule."""
         self._send(step, metrics)
-        least = self._job.prune_below.get(step)
+        least = self._prune_below.get(step)
         value = metrics.get(self._metric)
         if least is not None and value is not None:
-            self.pruned = not self._sign * value >= least
+            self._pruned = self._sign * value < least
 
     def should_stop(self) -> bool:
         """Say whether the trial was pruned."""
-        return self.pruned
+        return self._pruned

@@ -1,0 +1,31 @@
+"""Every trial in the driver's own process, one at a time: for debugging, and the reference for the other backends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litune.backends import View
+from litune.study import Study
+from litune.workers.child import execute
+from litune.workers.limits import alarm
+
+
+WARM_PARENT = False
+
+
+def run(study: Study, workers: object, view: View) -> None:  # noqa: ARG001 - the signature that backends share
+    """Run the study here."""
+    while not study.done:
+        job = study.ask()
+        if job is None:  # with one trial at a time nothing is waited for, so the search was stopped
+            return
+
+        def send(message: dict[str, Any], number: int = job.number) -> None:
+            study.report(number, message["step"], message["metrics"])
+            study.commit()
+            view.refresh()
+
+        with alarm(job.timeout):
+            outcome = execute(job, send)
+        study.tell(job.number, outcome)
+        view.refresh()

@@ -1,0 +1,177 @@
+"""From a config to its outcome, in a straight line: a search, one training, or a recorded trial again."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from litune import backends
+from litune import config as configs
+from litune.errors import InputError, Problem, SearchFailed
+from litune.space import Space
+from litune.trial import DirectTrial, Outcome
+from litune.workers import limits
+from litune.workers.pool import Message, Workers
+
+if TYPE_CHECKING:
+    from litune.study import Study
+
+INTERRUPTED = 130
+
+
+def run_search(config: DictConfig) -> int:
+    """Run or continue the search that the config describes; return the exit code."""
+    from litune import checks
+
+    space = checks.load_space(config)
+    if problems := checks.check(config, space):
+        raise InputError(problems)
+    backend = backends.load(config.backend.name)
+    steps = warm_up(config, space)
+    workers = Workers(steps) if backend.WARM_PARENT else None
+    try:
+        from litune import runs  # imports Optuna, while the warm parent imports torch
+
+        for step in steps:
+            _raise_for(workers.answer() if workers else step())
+        with runs.opened(config, space) as study:
+            return _watch(config, study, lambda view: backend.run(study, workers, view))
+    finally:
+        if workers:
+            workers.close()
+
+
+def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
+    """Return what makes a process ready for this config's trials, in two steps: classes checked, data loaded."""
+
+    def classes() -> Message:
+        from litune import checks
+
+        return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}
+
+    def data() -> Message:
+        from litune import training
+
+        try:
+            training.load_data(config)
+        except Exception as error:  # noqa: BLE001 - the user's code; what it raises is told once, before any trial
+            return {"problems": [vars(_data_problem(error))]}
+        return {}
+
+    return [classes, data]
+
+
+def _data_problem(error: Exception) -> Problem:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{place.filename}:{place.lineno}"
+    return Problem(where=where, key="data", got=f"{type(error).__name__}: {error}", expected="data that loads")
+
+
+def _raise_for(answer: Message) -> None:
+    if problems := [Problem(**problem) for problem in answer.get("problems", ())]:
+        raise InputError(problems)
+    if "died" in answer:
+        raise SearchFailed(f"the process that loads the model's classes and data ended with status {answer['died']}")
+
+
+def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None]) -> int:
+    """Run the backend under the live view, then show and write what the search found."""
+    from rich.console import Console
+
+    from litune import runs
+    from litune.report import console as shown
+
+    console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, _interrupt)
+    interrupted = False
+    try:
+        with shown.ConsoleView(study, console) as view:
+            run(view)
+    except KeyboardInterrupt:
+        interrupted = True
+    study.commit()
+    best = study.best()
+    shown.print_leaderboard(
+        console, study.rows.values(), metric=study.objective.metric, maximize=study.objective.maximize
+    )
+    if best:
+        path = runs.write_best(study.directory, config, best, vars(study.terms))
+        console.print(f"best: {_relative(path)}\ntrain it: python train.py --config-file {_relative(path)}", soft_wrap=True)
+    if interrupted:
+        console.print(f"interrupted; continue with: {' '.join(sys.argv)}", soft_wrap=True)
+        return INTERRUPTED
+    if study.stopped:
+        console.print(f"stopped early: {study.stopped}", soft_wrap=True, markup=False)
+    console.print(f"digest {study.digest()}", soft_wrap=True)
+    return 0 if best or not study.failed_alike else 1
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def run_single(config: DictConfig) -> int:
+    """Train once, with no tuner, and print how it ended; return the exit code."""
+    from litune import checks
+
+    if problems := checks.check_targets(config, None):
+        raise InputError(problems)
+    root = Path(config.search.runs).absolute()
+    name = config.name or f"train-{config.experiment}"
+    directory = next(path for path in _numbered(root / name) if not path.exists())
+    directory.mkdir(mode=0o700, parents=True)
+    (directory / "config.yaml").write_text(configs.snapshot(config))
+    outcome = _train(config, DirectTrial(directory))
+    objective = configs.objective(config)
+    for step, value in outcome.history.items():
+        print(f"validation {step}: {objective.metric}={value:.6g}")
+    if outcome.failure:
+        print(f"{outcome.failure.kind.value}: {outcome.failure.message}", file=sys.stderr)
+        return 1
+    print(f"{objective.metric} ({objective.reduce}): {outcome.score!r}\nin {_relative(directory)}")
+    return 0
+
+
+def replay(run: str, number: int) -> int:
+    """Run a recorded trial again and say whether each reported value is bit-equal; return 0 if all are."""
+    from litune import runs
+
+    directory = runs.find(run)
+    config, _, ledger = runs.read(directory)
+    if number not in ledger.rows:
+        raise InputError(Problem(where=str(directory), key="trial", got=str(number), expected=f"0 to {len(ledger.rows) - 1}"))
+    row = ledger.rows[number]
+    again = runs.best_config(config, row, ledger.about["terms"])
+    place = next(path for path in _numbered(directory / "replays" / f"{number:04d}") if not path.exists())
+    place.mkdir(mode=0o700, parents=True)
+    outcome = _train(again, DirectTrial(place, row.params, stop_after=len(row.history)))
+    for step, value in row.history.items():
+        same = outcome.history.get(step) == value
+        print(f"validation {step}: recorded {value!r}, now {outcome.history.get(step)!r}{'' if same else '  DIFFERS'}")
+    equal = bool(row.history) and outcome.history == row.history
+    print(f"trial {number}: {'bit-equal' if equal else 'not equal'} in {len(row.history)} values")
+    return 0 if equal else 1
+
+
+def _train(config: DictConfig, trial: DirectTrial) -> Outcome:
+    limits.use_threads(config.search.threads or limits.cores())
+    from litune.training import run_trial
+
+    return run_trial(config, trial)
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.name}-{number}")

@@ -1,0 +1,254 @@
+"""The study on disk: an Optuna storage, so that Optuna's dashboard, plots and load_study work on every run.
+
+Optuna's own classes make the schema and the study. Trials are written into its tables here, because its storage commits
+each param and each report in a transaction of its own (docs/decisions/ledger.md): here one transaction holds all that
+the driver learnt in one turn of its loop. What Optuna has no column for lies in the trial's user attribute `litune`,
+with a fingerprint that tells a damaged row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.distributions import distribution_to_json
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+from optuna.trial import TrialState as OptunaState
+
+from litune.errors import LedgerDamaged
+from litune.space import Space
+from litune.suggest import shown
+from litune.table import TrialRow
+from litune.trial import Failure, FailureClass, Outcome, TrialState
+
+FILE = "ledger.db"
+ATTRIBUTE = "litune"
+
+_trials: Any = models.TrialModel.__table__
+_params: Any = models.TrialParamModel.__table__
+_attributes: Any = models.TrialUserAttributeModel.__table__
+_values: Any = models.TrialValueModel.__table__
+_reports: Any = models.TrialIntermediateValueModel.__table__
+_optuna_state = {
+    TrialState.RUNNING: OptunaState.RUNNING,
+    TrialState.PAUSED: OptunaState.RUNNING,
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.PRUNED: OptunaState.PRUNED,
+    TrialState.FAILED: OptunaState.FAIL,
+}
+
+
+def storage_url(directory: Path, storage: str | None) -> str:
+    """Return the SQLAlchemy URL of a run's ledger: SQLite in its directory unless `storage` names another."""
+    return storage or f"sqlite:///{directory.absolute() / FILE}"
+
+
+def create(url: str, name: str, *, maximize: bool, about: Mapping[str, Any]) -> None:
+    """Make the study `name`; `about` (JSON) says what it is a function of, and is never changed."""
+    if url.startswith("sqlite:///"):
+        os.close(os.open(url.removeprefix("sqlite:///"), os.O_CREAT | os.O_WRONLY, 0o600))
+    with _translated(url):
+        storage = _storage(url)
+        direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
+        study = storage.create_new_study([direction], name)
+        storage.set_study_user_attr(study, ATTRIBUTE, dict(about))
+
+
+class Ledger:
+    """The trials of one study. Changes gather until commit(), which makes them durable in one transaction.
+
+    `rows` is the table in memory, by trial number. One process writes at a time (study.py holds the lock).
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        """Open the study that create() made; KeyError where there is none."""
+        with _translated(url):
+            self._engine: sa.Engine = _storage(url).engine
+            with self._engine.connect() as connection:
+                self._study, self.about = _find_study(connection, name)
+                self._ids, self.rows = _read(connection, self._study)
+        self._pending: list[tuple[Any, dict[str, Any] | list[dict[str, Any]]]] = []
+        self._new: dict[int, TrialRow] = {}
+        self._attributes: set[int] = set()
+
+    def start(self, row: TrialRow, space: Space) -> None:
+        """Record a trial as running: a new one, or a further attempt at one that was interrupted."""
+        known = row.number in self.rows
+        self.rows[row.number] = row
+        self._attributes.add(row.number)
+        if not known:
+            self._new[row.number] = row
+            self._params_of(row, space)
+
+    def report(self, number: int, step: int, value: float) -> None:
+        """Record the objective's value of one validation."""
+        row = self.rows[number]
+        previous = row.history.get(step)
+        if previous == value:
+            return
+        self.rows[number] = replace(row, history={**row.history, step: value})
+        stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+        if previous is not None:
+            same = (_reports.c.trial_id == sa.bindparam("trial_id")) & (_reports.c.step == sa.bindparam("at"))
+            self._later(_reports.delete().where(same), number, {"at": step})
+        columns = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
+        self._later(_reports.insert(), number, columns)
+
+    def finish(self, number: int, outcome: Outcome) -> None:
+        """Record how a trial, or a leg of it, ended."""
+        for step, value in outcome.history.items():
+            self.report(number, step, value)
+        ending = {name: getattr(outcome, name) for name in ("state", "score", "failure", "where", "checkpoint")}
+        row = replace(self.rows[number], history=dict(outcome.history), **ending)
+        row = replace(row, seconds=row.seconds + outcome.seconds)
+        self.rows[number] = row
+        self._attributes.add(number)
+        if row.ended:
+            columns = {"state": _optuna_state[row.state], "datetime_complete": _utc(time.time())}
+            self._later(_trials.update().where(_trials.c.trial_id == sa.bindparam("trial_id")), number, columns)
+            if row.score is not None:
+                stored, kind = models.TrialValueModel.value_to_stored_repr(row.score)
+                self._later(_values.insert(), number, {"objective": 0, "value": stored, "value_type": kind})
+
+    def commit(self) -> None:
+        """Make everything recorded so far durable."""
+        if not (self._new or self._pending or self._attributes):
+            return
+        with self._engine.begin() as connection:
+            for number, row in self._new.items():
+                columns = {"number": number, "study_id": self._study, "state": OptunaState.RUNNING}
+                insert = _trials.insert().values(**columns, datetime_start=_utc(row.started))
+                self._ids[number] = connection.execute(insert).inserted_primary_key[0]
+            for statement, values in self._pending:
+                rows = values if isinstance(values, list) else [values]
+                connection.execute(statement, [{**row, "trial_id": self._ids[row["trial_id"]]} for row in rows])
+            touched = [self._ids[number] for number in self._attributes]
+            connection.execute(_attributes.delete().where(_attributes.c.trial_id.in_(touched)))
+            texts = [(self._ids[number], _to_attribute(self.rows[number])) for number in sorted(self._attributes)]
+            if texts:
+                rows = [{"trial_id": key, "key": ATTRIBUTE, "value_json": text} for key, text in texts]
+                connection.execute(_attributes.insert(), rows)
+        self._new.clear()
+        self._pending.clear()
+        self._attributes.clear()
+
+    def close(self) -> None:
+        """Commit and let go of the database."""
+        self.commit()
+        self._engine.dispose()
+
+    def _params_of(self, row: TrialRow, space: Space) -> None:
+        rows = []
+        for name, (distribution, value) in shown(space, row.params).items():
+            columns = {"param_name": name, "param_value": distribution.to_internal_repr(value)}
+            rows.append({"trial_id": row.number, **columns, "distribution_json": distribution_to_json(distribution)})
+        if rows:
+            self._pending.append((_params.insert(), rows))
+
+    def _later(self, statement: Any, number: int, values: dict[str, Any]) -> None:
+        self._pending.append((statement, {"trial_id": number, **values}))
+
+
+def load_study(url: str, name: str) -> optuna.Study:
+    """Return the study as Optuna sees it."""
+    with _translated(url):
+        return optuna.load_study(study_name=name, storage=_storage(url))
+
+
+def _storage(url: str) -> RDBStorage:
+    storage = RDBStorage(url)
+    if storage.engine.name == "sqlite":
+        sa.event.listen(storage.engine, "connect", _durable)
+        storage.engine.dispose()  # connections made from here on are durable
+    return storage
+
+
+def _durable(connection: Any, _record: Any) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextlib.contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+        message = f"{sa.engine.make_url(url).render_as_string()}: cannot be read as a ledger: {error}"
+        raise LedgerDamaged(message) from error
+
+
+def _find_study(connection: sa.Connection, name: str) -> tuple[int, dict[str, Any]]:
+    studies: Any = models.StudyModel.__table__
+    attributes: Any = models.StudyUserAttributeModel.__table__
+    study = connection.scalar(sa.select(studies.c.study_id).where(studies.c.study_name == name))
+    if study is None:
+        raise KeyError(name)
+    mine = (attributes.c.study_id == study) & (attributes.c.key == ATTRIBUTE)
+    about = connection.scalar(sa.select(attributes.c.value_json).where(mine))
+    return study, json.loads(about) if about else {}
+
+
+def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], dict[int, TrialRow]]:
+    mine = _trials.c.study_id == study
+    joined = _trials.outerjoin(_values, _values.c.trial_id == _trials.c.trial_id)
+    columns = (_trials.c.trial_id, _trials.c.number, _trials.c.state, _values.c.value)
+    found = connection.execute(sa.select(*columns).select_from(joined).where(mine).order_by(_trials.c.number)).all()
+    history: dict[int, dict[int, float]] = defaultdict(dict)
+    reported = (_reports.c.trial_id, _reports.c.step, _reports.c.intermediate_value, _reports.c.intermediate_value_type)
+    joined = _reports.join(_trials, _trials.c.trial_id == _reports.c.trial_id)
+    to_value = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
+    for key, step, value, kind in connection.execute(sa.select(*reported).select_from(joined).where(mine)):
+        history[key][step] = to_value(value, kind)
+    joined = _attributes.join(_trials, _trials.c.trial_id == _attributes.c.trial_id)
+    query = sa.select(_attributes.c.trial_id, _attributes.c.value_json).select_from(joined)
+    attributes = dict(connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).tuples().all())
+    ids, rows = {}, {}
+    for key, number, state, value in found:
+        row = _from_attribute(attributes.get(key), number, state, value, dict(sorted(history[key].items())))
+        ids[number], rows[number] = key, row
+    if sorted(rows) != list(range(len(rows))):
+        raise LedgerDamaged(f"the ledger lacks trial {min(set(range(len(rows))) - set(rows))}")
+    return ids, rows
+
+
+def _to_attribute(row: TrialRow) -> str:
+    kept = ("params", "seed", "seconds", "where", "attempt", "started", "reused", "checkpoint")
+    about: dict[str, Any] = {name: getattr(row, name) for name in kept}
+    about["state"] = row.state.value
+    about["failure"] = row.failure and {**asdict(row.failure), "kind": row.failure.kind.value}
+    if row.ended:
+        about["fingerprint"] = row.fingerprint()
+    return json.dumps({name: value for name, value in about.items() if value not in (None, "")})
+
+
+def _from_attribute(
+    text: str | None, number: int, state: OptunaState, score: float | None, history: dict[int, float]
+) -> TrialRow:
+    if text is None:
+        raise LedgerDamaged(f"trial {number} was not written by litune, or its attribute {ATTRIBUTE!r} is lost")
+    about = json.loads(text)
+    fingerprint = about.pop("fingerprint", None)
+    failure = about.pop("failure", None)
+    if failure:
+        about["failure"] = Failure(kind=FailureClass(failure["kind"]), message=failure["message"])
+    about["state"] = TrialState(about["state"])
+    row = TrialRow(number=number, score=score, history=history, **about)
+    if row.ended and (row.fingerprint() != fingerprint or state != _optuna_state[row.state]):
+        raise LedgerDamaged(f"trial {number} does not match its fingerprint: the ledger was damaged or edited")
+    return row
+
+
+def _utc(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).replace(tzinfo=None)

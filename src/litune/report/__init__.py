@@ -1,0 +1,1 @@
+"""What a person sees of a search: live, at its end, and later."""

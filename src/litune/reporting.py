@@ -1,0 +1,95 @@
+"""The two callbacks that every trial trains with: one seeds each epoch, one reports each validation.
+
+They are mixed with the Callback class of whichever Lightning the module is made of (`pytorch_lightning` or
+`lightning.pytorch`), so this file imports neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from litune.seeds import stream
+from litune.trial import Trial
+
+
+class EpochSeeds:
+    """Seed each epoch from (seed, epoch), so that a continued training equals an uninterrupted one bit for bit.
+
+    On resume Lightning makes the train iterator before on_train_start, so the first epoch of a leg is seeded in
+    on_fit_start and the later ones in on_train_epoch_start; batch 0 is seeded again, after the iterator was made.
+    """
+
+    def __init__(self, seed: int, seed_everything: Callable[[int], Any]) -> None:
+        self._seed, self._seed_everything = seed, seed_everything
+        self._first: int | None = None
+
+    def on_fit_start(self, trainer: Any, _module: Any) -> None:
+        """Seed the leg's first epoch."""
+        self._first = trainer.current_epoch
+        self._seed_everything(stream(self._seed, trainer.current_epoch))
+
+    def on_train_epoch_start(self, trainer: Any, _module: Any) -> None:
+        """Seed a later epoch."""
+        if trainer.current_epoch != self._first:
+            self._seed_everything(stream(self._seed, trainer.current_epoch))
+
+    def on_train_batch_start(self, trainer: Any, _module: Any, _batch: Any, batch_idx: int) -> None:
+        """Seed what follows the making of the train iterator."""
+        if batch_idx == 0:
+            self._seed_everything(stream(self._seed, trainer.current_epoch, 1))
+
+
+class Report:
+    """Report each validation to the trial, and stop by Lightning's flag when the trial says so.
+
+    Without validation data it reports at the end of each training epoch. Its history goes into every checkpoint.
+    """
+
+    def __init__(self, trial: Trial, metric: str) -> None:
+        self._trial, self._metric = trial, metric
+        self.history: dict[int, float] = {}
+        self.logged: set[str] = set()
+        self.pruned = self.paused = self.diverged = False
+
+    def on_validation_end(self, trainer: Any, _module: Any) -> None:
+        """Report a validation."""
+        if not trainer.sanity_checking and trainer.training:
+            self._report(trainer)
+
+    def on_train_epoch_end(self, trainer: Any, _module: Any) -> None:
+        """Report an epoch that has no validation, and end the leg after its last epoch."""
+        if sum(trainer.num_val_batches) == 0:
+            self._report(trainer)
+        epochs = trainer.current_epoch + 1
+        if self._trial.until is not None and epochs >= self._trial.until and epochs < trainer.max_epochs:
+            self.paused = trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a continued training must know of the earlier one."""
+        return {"history": list(self.history.items())}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the reports made before the checkpoint."""
+        self.history = {int(step): float(value) for step, value in state["history"]}
+
+    def _report(self, trainer: Any) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if value.numel() == 1}
+        self.logged.update(metrics)
+        stop = False
+        if self._metric in metrics:
+            step = len(self.history) + 1
+            self.history[step] = metrics[self._metric]
+            self.diverged = not math.isfinite(metrics[self._metric])
+            if trainer.is_global_zero:
+                self._trial.report(step, metrics)
+                self.pruned = not self.diverged and self._trial.should_stop()
+            stop = self.diverged or self.pruned
+        # every rank must leave the loop in the same epoch, or the others wait for it for ever
+        if trainer.world_size > 1:
+            self.pruned = trainer.strategy.broadcast(self.pruned)
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop:
+            trainer.should_stop = True

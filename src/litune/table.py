@@ -1,0 +1,74 @@
+"""The trial table: what a search found, a row a trial, and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from litune.trial import Failure, Outcome, TrialState
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRow:
+    """One trial as recorded. `seconds` is wall time; `reused` is the trial whose identical training answered it."""
+
+    number: int
+    state: TrialState
+    params: Mapping[str, Any]
+    seed: int
+    score: float | None = None
+    history: Mapping[int, float] = field(default_factory=dict)
+    failure: Failure | None = None
+    seconds: float = 0.0
+    where: str = ""
+    attempt: int = 0
+    started: float = 0.0
+    reused: int | None = None
+    checkpoint: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the trial has its final state."""
+        return self.state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+    def outcome(self) -> Outcome:
+        """Return how the trial ended."""
+        return Outcome(
+            state=self.state,
+            score=self.score,
+            history=self.history,
+            failure=self.failure,
+            seconds=self.seconds,
+            where=self.where,
+            checkpoint=self.checkpoint,
+        )
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of what the trial means: number, params, state, score and history, to the last bit."""
+        meaning = [
+            self.number,
+            sorted(self.params.items()),
+            self.state.value,
+            None if self.score is None else float(self.score).hex(),
+            [[step, float(value).hex()] for step, value in sorted(self.history.items())],
+        ]
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+
+
+def digest(rows: Iterable[TrialRow]) -> str:
+    """Return the sha256 over the trials that have ended: equal digests, the same search."""
+    total = hashlib.sha256()
+    for row in sorted(rows, key=lambda row: row.number):
+        if row.ended:
+            total.update(row.fingerprint().encode())
+    return total.hexdigest()
+
+
+def leaderboard(rows: Iterable[TrialRow], *, maximize: bool) -> list[TrialRow]:
+    """Return the complete trials, the best first; of equal scores the lower number first."""
+    complete = [row for row in rows if row.state is TrialState.COMPLETE and row.score is not None]
+    sign = -1.0 if maximize else 1.0
+    return sorted(complete, key=lambda row: (sign * (row.score or 0.0), row.number))

@@ -1,0 +1,69 @@
+"""What a worker does with a Job, in whatever process: run the trial, and turn every ending into an Outcome."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from litune.trial import Failure, FailureClass, Job, JobTrial, Metrics, Outcome, TrialState
+
+Send = Callable[[dict[str, Any]], None]
+
+
+def execute(job: Job, send: Send) -> Outcome:
+    """Run the job's trial; `send` is given each report as {"type": "report", "step", "metrics"}."""
+    started = time.monotonic()
+    history: dict[int, float] = {}
+    try:
+        from litune import config as configs
+        from litune.training import run_trial
+        from litune.workers import limits
+
+        limits.use_threads(job.threads)
+        config = configs.merge(configs.from_plain(job.config), {**job.params, "seed": job.seed})
+        objective = configs.objective(config)
+        directory = Path(job.directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "config.yaml").write_text(configs.snapshot(config))
+
+        def report(step: int, metrics: Metrics) -> None:
+            history[step] = metrics.get(objective.metric, float("nan"))
+            send({"type": "report", "step": step, "metrics": dict(metrics)})
+
+        trial = JobTrial(job, metric=objective.metric, maximize=objective.maximize, send=report)
+        return run_trial(config, trial)
+    except BaseException as error:  # noqa: BLE001 - the trial's edge: nothing that a user's code does ends a search
+        return failed(classify(error), _last_lines(error), history, time.monotonic() - started)
+
+
+def failed(kind: FailureClass, message: str, history: dict[int, float], seconds: float) -> Outcome:
+    """Return the outcome of a trial that did not end by itself."""
+    return Outcome(
+        state=TrialState.FAILED,
+        history=history,
+        failure=Failure(kind=kind, message=message),
+        seconds=seconds,
+        where=f"{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+def classify(error: BaseException) -> FailureClass:
+    """Return the failure class of what a trial raised."""
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, MemoryError) or "OutOfMemoryError" in text or "can't allocate memory" in text:
+        return FailureClass.OUT_OF_MEMORY
+    if "out of memory" in text.lower():
+        return FailureClass.OUT_OF_MEMORY
+    if isinstance(error, TimeoutError) and "search.trial_timeout" in text:
+        return FailureClass.TIMEOUT
+    return FailureClass.ERROR
+
+
+def _last_lines(error: BaseException, lines: int = 12) -> str:
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return "\n".join(text.strip().splitlines()[-lines:])

@@ -1,0 +1,92 @@
+"""What a trial's process may use, and how it ends with the one that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(parent: int | None = None) -> None:
+    """Have the kernel kill this process when its parent ends (prctl(2)); `parent` is the pid that it must still have."""
+    if hasattr(_libc, "prctl"):
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
+
+
+def outlive_parent() -> None:
+    """Take die_with_parent() back, for a process that notices by itself and has something to do first."""
+    if hasattr(_libc, "prctl"):
+        _libc.prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> list[int]:
+    """Return the indices of the NVIDIA GPUs that may be used, without asking CUDA (a fork must find it untouched)."""
+    present = sorted(int(node.name[6:]) for node in Path("/dev").glob("nvidia[0-9]*") if node.name[6:].isdigit())
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return present
+    wanted = [part.strip() for part in visible.split(",")]
+    return [int(part) for part in wanted if part.isdigit() and int(part) in present]
+
+
+def use_threads(threads: int) -> None:
+    """Hold this process and the processes it starts to so many threads, before its first operation on a tensor."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def use_devices(devices: tuple[int, ...] | None) -> None:
+    """Show this process only those GPUs; None leaves things as they are."""
+    if devices is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for device in devices)
+
+
+def use_memory(gigabytes: float | None) -> None:
+    """Let this process take so much more memory than it has now; beyond that allocations fail (setrlimit(2), DATA)."""
+    if gigabytes is None:
+        return
+    has = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
+    most = int(has.split()[1]) * 1024 + int(gigabytes * 2**30)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def kill_group(group: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal to a process group; one that is gone already is no error."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+@contextlib.contextmanager
+def alarm(seconds: float | None) -> Iterator[None]:
+    """Raise TimeoutError in the main thread after so many seconds; None means never."""
+    if seconds is None:
+        yield
+        return
+
+    def ring(_number: int, _frame: object) -> None:
+        raise TimeoutError(f"the trial ran longer than search.trial_timeout={seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

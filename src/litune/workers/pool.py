@@ -1,0 +1,134 @@
+"""The driver's side of the workers: start the warm parent, send it jobs, and read what their trials say."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from litune.trial import FailureClass, Job
+from litune.workers import limits
+from litune.workers.child import failed
+
+Message = dict[str, Any]
+Warm = Callable[[], Message]  # run once in the new parent; what it returns is sent to the driver
+
+
+class Workers:
+    """A warm parent and the trials that run under it."""
+
+    def __init__(self, warm: list[Warm]) -> None:
+        """Fork the parent; it works through `warm` and answers each, see answer()."""
+        self._warm = warm
+        self._selector = selectors.DefaultSelector()
+        self._jobs: dict[int, Job] = {}
+        self._text: dict[int, bytes] = {}
+        self._ended: set[int] = set()
+        self._fork()
+
+    def answer(self) -> Message:
+        """Wait for the parent's next answer: what a function of `warm` returned, or {"died": status}."""
+        data = self._control.recv(1 << 20)
+        if not data:
+            _, status = os.waitpid(self._parent, 0)
+            return {"died": os.waitstatus_to_exitcode(status)}
+        answer: Message = json.loads(data)
+        return answer
+
+    def start(self, job: Job) -> None:
+        """Start the job's trial."""
+        ours, theirs = socket.socketpair()
+        try:
+            socket.send_fds(self._control, [b"c"], [theirs.fileno()])
+        except OSError:
+            self._restart()
+            socket.send_fds(self._control, [b"c"], [theirs.fileno()])
+        theirs.close()
+        ours.sendall(json.dumps({"job": job.to_json()}).encode() + b"\n")
+        self._jobs[ours.fileno()] = job
+        self._text[ours.fileno()] = b""
+        self._selector.register(ours, selectors.EVENT_READ)
+
+    def poll(self, seconds: float) -> Iterator[tuple[Job, Message]]:
+        """Wait up to so many seconds for news; yield (job, message): a `report`, or the one `outcome` of a job."""
+        for key, _ in self._selector.select(seconds):
+            connection: Any = key.fileobj
+            try:
+                data = connection.recv(1 << 16)
+            except ConnectionError:
+                data = b""
+            yield from self._read(connection, data)
+
+    def _read(self, connection: socket.socket, data: bytes) -> Iterator[tuple[Job, Message]]:
+        fd = connection.fileno()
+        job = self._jobs[fd]
+        *lines, self._text[fd] = (self._text[fd] + data).split(b"\n")
+        for line in lines:
+            with contextlib.suppress(json.JSONDecodeError):  # a line that a kill cut short
+                message = json.loads(line) if line else {}
+                if message.get("type") == "outcome" and fd in self._ended:
+                    continue
+                if message.get("type") == "outcome":
+                    self._ended.add(fd)
+                if message.get("type") in ("report", "outcome"):
+                    yield job, message
+        if not data:
+            if fd not in self._ended:
+                lost = failed(FailureClass.LOST, "the process that ran the trial's worker is gone", {}, 0.0)
+                yield job, {"type": "outcome", **lost.to_json()}
+            self._selector.unregister(connection)
+            self._ended.discard(fd)
+            del self._jobs[fd], self._text[fd]
+            connection.close()
+
+    def close(self) -> None:
+        """End every trial and the parent."""
+        for key in list(self._selector.get_map().values()):
+            self._selector.unregister(key.fileobj)
+            key.fileobj.close()  # type: ignore[union-attr]  # all of them are sockets
+        self._jobs.clear()
+        self._control.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._parent, 0)
+
+    def _fork(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        driver = os.getpid()
+        self._parent = os.fork()
+        if self._parent == 0:
+            ours.close()
+            _be_parent(theirs, self._warm, driver)
+        theirs.close()
+        self._control = ours
+
+    def _restart(self) -> None:
+        """Fork another parent: somebody ended the one there was."""
+        self._control.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._parent, 0)
+        self._fork()
+        for _ in self._warm:
+            self.answer()
+
+
+def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
+    status = 1
+    try:
+        os.setpgid(0, 0)  # a Ctrl-C in the terminal is the driver's business
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        limits.die_with_parent(driver)
+        os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+        for function in warm:
+            control.send(json.dumps(function()).encode())
+        from litune.workers.parent import Parent
+
+        limits.outlive_parent()  # the closed control connection tells it, and it ends its children first
+        Parent(control=control).serve()
+        status = 0
+    finally:
+        os._exit(status)
