@@ -89,6 +89,15 @@ def merge(config: DictConfig, params: Mapping[str, Any]) -> DictConfig:
     return sealed(merged)
 
 
+def replaced(config: DictConfig, values: Mapping[str, Any]) -> DictConfig:
+    """Return a new read-only config with values (dotted key -> value) that are of the right types already."""
+    new = copy.deepcopy(config)
+    OmegaConf.set_readonly(new, None)
+    for key, value in values.items():
+        OmegaConf.update(new, key, value, merge=False)
+    return sealed(new)
+
+
 def assign(config: DictConfig, key: str, value: Any) -> Problem | None:
     """Set one dotted key in place, cast to its type, and return what is wrong with it, if anything."""
     first = key.partition(".")[0]

@@ -1,0 +1,188 @@
+"""Which dotted names may be imported and called, and importing them.
+
+A config may come from somebody else, so it must not be able to run just anything. Allowed are
+  - of the frameworks (torch, torchvision, torchmetrics, pytorch_lightning, lightning) and litune.tasks: classes of the
+    kinds that a training is made of, and torchvision's model functions; torch.load and torch.hub.load are neither;
+  - classes of modules that lie in the current directory;
+  - whatever is defined in a module that the config lists under `allow`.
+What counts is where a thing is defined: a name that leads out of its own package (my_pkg.os.system) is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from litune.documents import shown
+from litune.errors import InputError, Problem, nearest
+
+FRAMEWORKS = ("torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning", "litune")
+_NAME = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)+", re.ASCII)
+_FUNCTIONS = ("torchvision.models.", "litune.tasks.")
+_CLASSES = (
+    *_FUNCTIONS, "torchvision.transforms.",
+    *(f"{lightning}.{part}." for lightning in ("pytorch_lightning", "lightning.pytorch")
+      for part in ("callbacks", "loggers", "strategies", "profilers", "plugins")),
+)  # fmt: skip
+_KINDS = {
+    "torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer", "torch.optim.lr_scheduler.LRScheduler",
+    "torch.utils.data.dataset.Dataset", "torch.utils.data.sampler.Sampler", "torch.utils.data.dataloader.DataLoader",
+    "pytorch_lightning.core.datamodule.LightningDataModule", "lightning.pytorch.core.datamodule.LightningDataModule",
+}  # fmt: skip
+
+_LISTED = 12  # a longer list of names would hide the rest of the message
+
+_trusted: set[str] = set()
+
+
+def trust(modules: Iterable[str]) -> None:
+    """Allow, in this process from now on, the modules that a config lists under `allow`."""
+    _trusted.update(modules)
+
+
+def locate(path: str) -> Callable[..., Any]:
+    """Return the class or function of that dotted name; raise InputError if it cannot or may not be had."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # a console script starts without it
+    found = _located(path, frozenset(_trusted), here)
+    if isinstance(found, Problem):
+        raise InputError(found)
+    assert callable(found)
+    return found
+
+
+@functools.cache
+def _located(path: str, trusted: frozenset[str], here: str) -> object:
+    """Return the target, or the Problem with it: a broken module is imported, and shown, once."""
+    if not _NAME.fullmatch(path) or "__" in path:
+        return Problem(got=repr(path), expected="the dotted name of a class, such as my_module.MyModel")
+    root = path.partition(".")[0]
+    if root not in FRAMEWORKS and not _is_trusted(path, trusted) and not _is_own(root, here):
+        return _stranger(path, root, trusted, here)
+    found = _imported(path)
+    return found if isinstance(found, Problem) else _refused(path, found, trusted, here) or found
+
+
+def _stranger(path: str, root: str, trusted: frozenset[str], here: str) -> Problem:
+    known = [*FRAMEWORKS[:-1], *sorted(trusted)]
+    expected = f"a name in {', '.join(known)}, or a module in the current directory"
+    if _spec(root) is None:
+        own = [module.name for module in pkgutil.iter_modules([here])]
+        alike = nearest(root, [*known, *own])
+        cure = f"there is no module {root}"
+        return Problem(got=path, expected=expected, nearest=alike and path.replace(root, alike, 1), cure=cure)
+    return Problem(got=path, expected=expected, cure=_allowing(root))
+
+
+def _allowing(root: str) -> str:
+    """Return how to allow a package; nothing for those that no training is made of."""
+    if root in FRAMEWORKS or root in sys.stdlib_module_names:
+        return ""
+    return f"if you trust it, add it to the config: allow: [{root}]"
+
+
+def _is_trusted(path: str, trusted: frozenset[str]) -> bool:
+    return any(path == module or path.startswith(f"{module}.") for module in trusted)
+
+
+def _is_own(root: str, here: str) -> bool:
+    """Say whether the top-level module lies below the current directory, and is not an installed one."""
+    spec = _spec(root)
+    places = [spec.origin] if spec and spec.origin else list(spec.submodule_search_locations or ()) if spec else []
+    installed = {Path(path) for name, path in sysconfig.get_paths().items() if name != "data"}
+    return bool(places) and all(
+        Path(place).is_relative_to(here)
+        and not any(Path(place).is_relative_to(library) for library in installed)
+        and not {"site-packages", "dist-packages"} & set(Path(place).parts)
+        for place in places
+    )
+
+
+def _spec(root: str) -> Any:
+    try:
+        return importlib.util.find_spec(root)
+    except (ImportError, ValueError):
+        return None
+
+
+def _imported(path: str) -> Any:
+    """Return what the name stands for, or the Problem of importing it."""
+    parts = path.split(".")
+    module: ModuleType | None = None
+    depth = 0
+    for depth in range(1, len(parts)):
+        name = ".".join(parts[:depth])
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                return _broken(path, error)
+            depth -= 1
+            break
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
+            return _broken(path, error)
+    if module is None:
+        return Problem(got=path, expected="an installed package", cure=f"there is no module {parts[0]}")
+    found: Any = module
+    for part in parts[depth:]:
+        if not hasattr(found, part) or isinstance(getattr(found, part), ModuleType):
+            return _absent(path, found, part)
+        found = getattr(found, part)
+    return found
+
+
+def _absent(path: str, owner: Any, part: str) -> Problem:
+    home = getattr(owner, "__name__", str(owner))
+    if isinstance(getattr(owner, part, None), ModuleType):
+        return Problem(got=f"{path} ({part} is a module)", expected=f"a class defined in {home}")
+    classes = [name for name, value in vars(owner).items() if isinstance(value, type) and not name.startswith("_")]
+    others = [name for name in dir(owner) if not name.startswith("_")]
+    others += [module.name for module in pkgutil.iter_modules(getattr(owner, "__path__", []))]
+    alike = nearest(part, classes) or nearest(part, others)
+    known = f": {', '.join(classes)}" if 0 < len(classes) <= _LISTED else ""
+    return Problem(got=path, expected=f"a class in {home}{known}", nearest=f"{home}.{alike}" if alike else None)
+
+
+def _broken(path: str, error: BaseException) -> Problem:
+    """Return the problem of a module that raises while it is imported: its own file and line."""
+    said = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
+    if isinstance(error, SyntaxError) and error.filename:
+        file, line = error.filename, error.lineno
+    else:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+        own = [frame for frame in frames if Path(frame.filename).is_relative_to(Path.cwd())]
+        file, line = ((own or frames)[-1].filename, (own or frames)[-1].lineno) if frames else (path, None)
+    place = f"{shown(Path(file))}:{line}" if line else file
+    return Problem(got=path, expected="a module that can be imported", cure=f"{place}: {said}")
+
+
+def _refused(path: str, target: Any, trusted: frozenset[str], here: str) -> Problem | None:
+    """Return why the target may not be called, judged by where it is defined."""
+    if not isinstance(target, type) and not inspect.isroutine(target):
+        return Problem(got=f"{path} ({type(target).__name__})", expected="a class")
+    home = f"{target.__module__}.{target.__qualname__}"
+    root = home.partition(".")[0]
+    if _is_trusted(home, trusted):
+        return None
+    if isinstance(target, type):
+        bases = {f"{base.__module__}.{base.__qualname__}" for base in target.__mro__}
+        if home.startswith(_CLASSES) or (root in FRAMEWORKS and root != "litune" and bases & _KINDS):
+            return None
+        if root not in FRAMEWORKS and _is_own(root, here):
+            return None
+    elif home.startswith(_FUNCTIONS):
+        return None
+    expected = "a class" if root not in FRAMEWORKS and _is_own(root, here) else "a class that a training is made of"
+    return Problem(got=f"{path} ({home})" if path != home else path, expected=expected, cure=_allowing(root))
