@@ -126,18 +126,27 @@ class Study:
         seed = stream(self.terms.seed, number) if self.terms.seed_per_trial else self.terms.seed
         return self._start(TrialRow(number=number, state=TrialState.RUNNING, params=params, seed=seed))
 
+    def again(self, params: Mapping[str, Any]) -> Job | None:
+        """Start an interrupted trial that has these params, under its number; None if there is none."""
+        for number in self._again:
+            row = self._ledger.rows[number]
+            if row.params == params:
+                self._again.remove(number)
+                return self._start(replace(row, state=TrialState.RUNNING, attempt=row.attempt + 1))
+        return None
+
     def report(self, number: int, step: int, metrics: Metrics) -> None:
         """Take note of one validation of a running trial."""
         value = metrics.get(self.objective.metric)
         if value is not None and number in self.running:
             self._ledger.report(number, step, float(value))
 
-    def tell(self, number: int, outcome: Outcome) -> None:
-        """Take note of how a trial ended. One that was killed from outside is run again, a few times."""
+    def tell(self, number: int, outcome: Outcome, *, final: bool = False) -> None:
+        """Take note of how a trial ended. One that was killed from outside is run again a few times, unless `final`."""
         if self.running.pop(number, None) is None:
             return
         row = self._ledger.rows[number]
-        if outcome.failure and row.attempt < RETRIES.get(outcome.failure.kind, 0):
+        if outcome.failure and not final and row.attempt < RETRIES.get(outcome.failure.kind, 0):
             self._again.append(number)
             return
         if outcome.failure:  # the child knows its reports best, but one that was killed cannot say them

@@ -64,6 +64,23 @@ class Workers:
                 data = b""
             yield from self._read(connection, data)
 
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when poll() has news, for a selector."""
+        return self._selector.fileno()  # type: ignore[attr-defined,no-any-return]  # of epoll and kqueue
+
+    def stop(self, number: int) -> None:
+        """End a trial; nothing more is heard of it."""
+        for fd in [fd for fd, job in self._jobs.items() if job.number == number]:
+            connection: Any = self._selector.get_key(fd).fileobj
+            self._forget(connection)
+
+    def _forget(self, connection: socket.socket) -> None:
+        fd = connection.fileno()
+        self._selector.unregister(connection)
+        self._ended.discard(fd)
+        del self._jobs[fd], self._text[fd]
+        connection.close()
+
     def _read(self, connection: socket.socket, data: bytes) -> Iterator[tuple[Job, Message]]:
         fd = connection.fileno()
         job = self._jobs[fd]
@@ -81,10 +98,7 @@ class Workers:
             if fd not in self._ended:
                 lost = failed(FailureClass.LOST, "the process that ran the trial's worker is gone", {}, 0.0)
                 yield job, {"type": "outcome", **lost.to_json()}
-            self._selector.unregister(connection)
-            self._ended.discard(fd)
-            del self._jobs[fd], self._text[fd]
-            connection.close()
+            self._forget(connection)
 
     def close(self) -> None:
         """End every trial and the parent."""
