@@ -193,6 +193,13 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
     return plain(config)
 
 
+def stored(config: DictConfig) -> dict[str, Any]:
+    """Return the whole config as JSON values, interpolations as written."""
+    values = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
 def snapshot(config: DictConfig) -> str:
     """Return the config as YAML, interpolations as written, so that no secret of the environment gets into a file."""
     return OmegaConf.to_yaml(config, resolve=False)

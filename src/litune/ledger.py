@@ -79,7 +79,7 @@ class Ledger:
             with self._engine.connect() as connection:
                 self._study, self.about = _find_study(connection, name)
                 self._ids, self.rows = _read(connection, self._study)
-        self._pending: list[tuple[Any, dict[str, Any] | list[dict[str, Any]]]] = []
+        self._pending: list[tuple[Any, int, list[dict[str, Any]]]] = []  # statement, trial, values
         self._new: dict[int, TrialRow] = {}
         self._attributes: set[int] = set()
 
@@ -101,10 +101,10 @@ class Ledger:
         self.rows[number] = replace(row, history={**row.history, step: value})
         stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
         if previous is not None:
-            same = (_reports.c.trial_id == sa.bindparam("trial_id")) & (_reports.c.step == sa.bindparam("at"))
-            self._later(_reports.delete().where(same), number, {"at": step})
+            same = (_reports.c.trial_id == sa.bindparam("key")) & (_reports.c.step == sa.bindparam("at"))
+            self._pending.append((_reports.delete().where(same), number, [{"at": step}]))
         columns = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
-        self._later(_reports.insert(), number, columns)
+        self._pending.append((_reports.insert(), number, [columns]))
 
     def finish(self, number: int, outcome: Outcome) -> None:
         """Record how a trial, or a leg of it, ended."""
@@ -117,10 +117,11 @@ class Ledger:
         self._attributes.add(number)
         if row.ended:
             columns = {"state": _optuna_state[row.state], "datetime_complete": _utc(time.time())}
-            self._later(_trials.update().where(_trials.c.trial_id == sa.bindparam("trial_id")), number, columns)
+            self._pending.append((_trials.update().where(_trials.c.trial_id == sa.bindparam("key")), number, [columns]))
             if row.score is not None:
                 stored, kind = models.TrialValueModel.value_to_stored_repr(row.score)
-                self._later(_values.insert(), number, {"objective": 0, "value": stored, "value_type": kind})
+                columns = {"objective": 0, "value": stored, "value_type": kind}
+                self._pending.append((_values.insert(), number, [columns]))
 
     def commit(self) -> None:
         """Make everything recorded so far durable."""
@@ -131,9 +132,9 @@ class Ledger:
                 columns = {"number": number, "study_id": self._study, "state": OptunaState.RUNNING}
                 insert = _trials.insert().values(**columns, datetime_start=_utc(row.started))
                 self._ids[number] = connection.execute(insert).inserted_primary_key[0]
-            for statement, values in self._pending:
-                rows = values if isinstance(values, list) else [values]
-                connection.execute(statement, [{**row, "trial_id": self._ids[row["trial_id"]]} for row in rows])
+            for statement, number, rows in self._pending:
+                key = "trial_id" if statement.is_insert else "key"
+                connection.execute(statement, [{**row, key: self._ids[number]} for row in rows])
             touched = [self._ids[number] for number in self._attributes]
             connection.execute(_attributes.delete().where(_attributes.c.trial_id.in_(touched)))
             texts = [(self._ids[number], _to_attribute(self.rows[number])) for number in sorted(self._attributes)]
@@ -153,12 +154,9 @@ class Ledger:
         rows = []
         for name, (distribution, value) in shown(space, row.params).items():
             columns = {"param_name": name, "param_value": distribution.to_internal_repr(value)}
-            rows.append({"trial_id": row.number, **columns, "distribution_json": distribution_to_json(distribution)})
+            rows.append({**columns, "distribution_json": distribution_to_json(distribution)})
         if rows:
-            self._pending.append((_params.insert(), rows))
-
-    def _later(self, statement: Any, number: int, values: dict[str, Any]) -> None:
-        self._pending.append((statement, {"trial_id": number, **values}))
+            self._pending.append((_params.insert(), row.number, rows))
 
 
 def load_study(url: str, name: str) -> optuna.Study:

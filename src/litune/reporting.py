@@ -56,7 +56,7 @@ class Report:
 
     def on_validation_end(self, trainer: Any, _module: Any) -> None:
         """Report a validation."""
-        if not trainer.sanity_checking and trainer.training:
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
             self._report(trainer)
 
     def on_train_epoch_end(self, trainer: Any, _module: Any) -> None:

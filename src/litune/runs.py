@@ -26,7 +26,9 @@ from litune import ledger as ledgers
 from litune import lock
 from litune.errors import InputError, LedgerDamaged, Problem, StudyChanged, nearest
 from litune.ledger import Ledger
-from litune.space import Space, dump, parse
+from litune.space import Space
+from litune.space_file import dump
+from litune.space_file import load as load_space
 from litune.study import Effort, Study, Terms
 from litune.suggest import choose_algorithm
 from litune.table import TrialRow
@@ -120,7 +122,7 @@ def find(run: str) -> Path:
 def read(directory: Path) -> tuple[DictConfig, Space, Ledger]:
     """Return the config, space and ledger of a run."""
     config = configs.load(directory / "config.yaml")
-    space = parse((directory / "space.json").read_text(), str(directory / "space.json"))
+    space = load_space(directory / "space.json")
     try:
         ledger = Ledger(ledgers.storage_url(directory, config.search.storage), directory.name)
     except KeyError:

@@ -8,6 +8,7 @@ with a fresh sampler whose seed comes from (seed, n).
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState as OptunaState
 
 from litune.seeds import stream
-from litune.space import Space
+from litune.space import Categorical, Int, Latent, Space, name_of
 from litune.trial import Outcome, TrialState
 
 ALGORITHMS = ("auto", "grid", "random", "tpe", "cmaes", "gp")
@@ -31,6 +32,37 @@ def choose_algorithm(algorithm: str, space: Space, trials: int) -> str:
         return algorithm
     size = space.grid_size()
     return "grid" if size is not None and size <= trials else "tpe"
+
+
+def distribution(latent: Latent) -> BaseDistribution:
+    """Return what Optuna draws a latent from."""
+    if latent.kind == "float":
+        return FloatDistribution(latent.low, latent.high, log=latent.log)
+    if latent.kind == "int":
+        return IntDistribution(int(latent.low), int(latent.high))
+    return CategoricalDistribution(range(int(latent.high) + 1))
+
+
+def shown(space: Space, params: Mapping[str, Any]) -> dict[str, tuple[BaseDistribution, Any]]:
+    """Return, for each param, a distribution that holds its value, as Optuna's own plots and dashboard want it."""
+    held: dict[str, tuple[BaseDistribution, Any]] = {}
+    for key in space.encode(params):
+        parameter, value = space.parameters[key], params[name_of(key)]
+        held_by: BaseDistribution
+        if isinstance(parameter, Categorical):
+            choices = [choice if _is_scalar(choice) else json.dumps(choice) for choice in parameter.choices]
+            held_by, value = CategoricalDistribution(choices), choices[parameter.encode(value)]
+        elif isinstance(parameter, Int):
+            held_by = IntDistribution(parameter.low, parameter.high - 1)
+        else:
+            low, high = parameter.examples()
+            held_by = FloatDistribution(low, high, log=parameter.log and low > 0)
+        held[name_of(key)] = (held_by, value)
+    return held
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 class Suggester:
@@ -71,18 +103,26 @@ class Suggester:
     def _tell(self, number: int, ended: Callable[[int], Outcome]) -> None:
         while self._told <= number - self.lag:
             outcome = ended(self._told)
-            if outcome.state is TrialState.FAILED or outcome.score is None:
-                self._shadow.tell(self._told, state=OptunaState.FAIL)
-            else:
+            if outcome.state is TrialState.COMPLETE:
                 self._shadow.tell(self._told, outcome.score)
+            elif outcome.state is TrialState.PRUNED:
+                optuna.Trial(self._shadow, self._told).report(outcome.score or 0.0, max(outcome.history))
+                self._shadow.tell(self._told, state=OptunaState.PRUNED)
+            else:
+                self._shadow.tell(self._told, state=OptunaState.FAIL)
             self._told += 1
 
     def _ask(self, study: optuna.Study, sampler: optuna.samplers.BaseSampler) -> dict[str, Any]:
         study.sampler = sampler
         trial = study.ask()
 
-        def draw(name: str) -> Any:
-            return trial._suggest(name, distribution(self.space.parameters[name].latent))
+        def draw(key: str) -> Any:
+            latent = self.space.parameters[key].latent
+            if latent.kind == "float":
+                return trial.suggest_float(key, latent.low, latent.high, log=latent.log)
+            if latent.kind == "int":
+                return trial.suggest_int(key, int(latent.low), int(latent.high))
+            return trial.suggest_categorical(key, range(int(latent.high) + 1))
 
         return self.space.draw(draw)
 
