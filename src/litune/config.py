@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 from omegaconf.nodes import AnyNode, FloatNode, IntegerNode
 
 from litune.documents import read
@@ -118,9 +118,10 @@ def unknown_key(key: str, known: Sequence[str]) -> Problem:
     above = ".".join(parts[:depth])
     siblings = [name for name in known if name.rpartition(".")[0] == above]
     alike = nearest(parts[depth], [name.rpartition(".")[2] for name in siblings])
-    suggestion = ".".join([*parts[:depth], alike, *parts[depth + 1 :]]) if alike else nearest(key, known)
     if not siblings:
-        return Problem(key=key, got="an unknown key", expected=f"no key below {above}", nearest=suggestion)
+        return Problem(key=key, got="an unknown key", expected=f"no key below {above}", nearest=above)
+    elsewhere = [name for name in known if not key.startswith(f"{name}.")]
+    suggestion = ".".join([*parts[:depth], alike, *parts[depth + 1 :]]) if alike else nearest(key, elsewhere)
     names = f"one of {', '.join(name.rpartition('.')[2] for name in siblings)}" if len(siblings) <= _LISTED else "a key"
     return Problem(
         key=key, got="an unknown key", expected=f"{names} of {above}" if above else names, nearest=suggestion
@@ -203,6 +204,37 @@ def stored(config: DictConfig) -> dict[str, Any]:
 def snapshot(config: DictConfig) -> str:
     """Return the config as YAML, interpolations as written, so that no secret of the environment gets into a file."""
     return OmegaConf.to_yaml(config, resolve=False)
+
+
+def unresolved(config: DictConfig) -> Iterator[Problem]:
+    """Yield what must be given and is not, and the interpolations that lead nowhere."""
+    plain_values = OmegaConf.to_container(config, resolve=False)
+    for key, written in _texts(plain_values):
+        if written == "???":
+            yield Problem(key=key, got="nothing", expected="a value")
+        elif "${" in written:
+            try:
+                OmegaConf.to_container(OmegaConf.create({"value": OmegaConf.select(config, key)}), resolve=True)
+            except (OmegaConfBaseException, RecursionError) as error:
+                yield _dangling(key, written, error)
+
+
+def _dangling(key: str, written: str, error: Exception) -> Problem:
+    said = str(error).splitlines()[0]
+    if isinstance(error, RecursionError) or "recursi" in said.lower():
+        return Problem(key=key, got=written, expected="an interpolation that does not lead back to itself")
+    if isinstance(error, (InterpolationKeyError, InterpolationResolutionError)):
+        said = said.partition("while resolving interpolation: ")[2] or said
+        return Problem(key=key, got=written, expected="an interpolation that can be resolved", cure=said)
+    return Problem(key=key, got=written, expected="a value of the field's type", cure=said)
+
+
+def _texts(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield prefix, value
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in pairs:
+        yield from _texts(item, f"{prefix}.{name}" if prefix else str(name))
 
 
 def _known(config: DictConfig, key: str) -> bool:

@@ -1,0 +1,266 @@
+"""From command line and experiment to one typed config, by Hydra, with everything that is wrong found at once.
+
+Hydra stops at the first mistake. So each override and each key of the experiment is first tried by itself on the typed
+schema; those that fail become Problems, and Hydra composes the rest, so that later checks can go on with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from hydra import version
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from litune import config as configs
+from litune import experiments
+from litune.documents import Document, leaves, read
+from litune.errors import InputError, Problem, nearest
+from litune.schema import BACKENDS, OPEN_SECTIONS
+
+COMMAND_LINE = "command line"
+DEFAULT_BACKEND = "optuna"
+PRIMARY = "litune"
+_BACKEND_POINTS = "litune.backends"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """A config, what is wrong with it so far, and where each of its keys was given."""
+
+    config: DictConfig
+    problems: Sequence[Problem]
+    overridden: frozenset[str]
+    document: Document
+
+    def located(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Return the problems with the place of their key, where they have none."""
+        return [problem if problem.where else replace(problem, where=self.where(problem.key)) for problem in problems]
+
+    def where(self, key: str) -> str:
+        """Return where the key was given: command line, FILE:LINE, or the experiment's file."""
+        parts = key.split(".")
+        above = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+        return COMMAND_LINE if above & self.overridden else self.document.where(key)
+
+
+def backend_names() -> list[str]:
+    """Return the known backends: ours, and those of the entry-point group."""
+    return [*BACKENDS, *(point.name for point in entry_points(group=_BACKEND_POINTS) if point.name not in BACKENDS)]
+
+
+@contextmanager
+def hydra(config_dir: Path | None, backend: str = DEFAULT_BACKEND) -> Iterator[Hydra]:
+    """Give a Hydra that knows our schema, backends and experiments; it writes nothing and stays where it is."""
+    version.setbase("1.3")
+    store = ConfigStore.instance()
+    defaults = ["_self_", {"backend": DEFAULT_BACKEND}, {experiments.GROUP: experiments.DEFAULT}]
+    schema = configs.schema()
+    with open_dict(schema):
+        schema.defaults = defaults
+        schema.hydra = {"run": {"dir": "."}, "sweep": {"dir": ".", "subdir": "."}, "output_subdir": None}
+    store.store(PRIMARY, schema)
+    for name in {*BACKENDS, *([] if backend in BACKENDS else backend_names())}:
+        store.store(name, configs.backend_schema(name), group="backend")
+    Plugins.instance().register(experiments.ExperimentSource)
+    path = ConfigSearchPathImpl()
+    path.append("hydra", "pkg://hydra.conf")
+    path.append("experiments", f"{experiments.ExperimentSource.scheme()}://")
+    if config_dir:
+        path.append("command-line", f"file://{config_dir.absolute()}")
+    path.append("schema", "structured://")
+    experiments.ExperimentSource.files = experiments.known(config_dir)
+    experiments.ExperimentSource.contents = {}
+    try:
+        yield Hydra.create_main_hydra2(task_name="litune", config_search_path=path)
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def parse(overrides: Sequence[str], *, sweep: bool) -> tuple[list[Override], list[Problem]]:
+    """Return the overrides that are well-formed, and the problems of the others."""
+    parser = OverridesParser.create()
+    parsed: list[Override] = []
+    problems: list[Problem] = []
+    for text in overrides:
+        try:
+            [override] = parser.parse_overrides([text])
+        except HydraException as error:
+            problems.append(_malformed(text, error))
+            continue
+        if override.is_sweep_override() and not sweep:
+            value = text.partition("=")[2]
+            cure = f"for a list write [{value}]; for one run each add -m"
+            key = override.key_or_group
+            problems.append(Problem(where=COMMAND_LINE, key=key, got=value, expected="one value", cure=cure))
+        else:
+            parsed.append(override)
+    return parsed, problems
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each run of a multirun; raise InputError for malformed ones."""
+    parsed, problems = parse(overrides, sweep=True)
+    if problems:
+        raise InputError(problems)
+    try:
+        [batch] = BasicSweeper.split_arguments(parsed, None)
+    except HydraException as error:
+        expected = "values to try one after another, such as a,b,c"
+        raise InputError(Problem(where=COMMAND_LINE, got=str(error), expected=expected)) from error
+    return batch
+
+
+def compose(overrides: Sequence[str], *, config_dir: Path | None = None) -> Composed:
+    """Return the config of experiment and overrides; raise InputError where there is no config to go on with."""
+    if config_dir and not config_dir.is_dir():
+        cure = f"looked for {config_dir.absolute()}"
+        raise InputError(
+            Problem(where=COMMAND_LINE, key="--config-dir", got=str(config_dir), expected="a directory", cure=cure)
+        )
+    parsed, problems = parse(overrides, sweep=False)
+    groups = {o.key_or_group: str(o.value()) for o in parsed if o.key_or_group in ("experiment", "backend")}
+    document, found = _document(groups.get("experiment", experiments.DEFAULT), config_dir)
+    problems += found
+    backend, found = _backend(groups.get("backend"), document, config_dir)
+    problems += found
+    trial = configs.schema()
+    trial.backend = configs.backend_schema(backend)
+    content, found = _fitting(trial, document)
+    problems += found
+    kept = []
+    for override in parsed:
+        if override.key_or_group in ("experiment", "backend"):
+            continue
+        problem = _tried(trial, override)
+        if problem:
+            problems.append(replace(problem, where=COMMAND_LINE))
+        else:
+            kept.append(override)
+    name = document.path.stem if document else ""
+    if document is None:
+        raise InputError(problems)
+    with hydra(config_dir, backend) as app:
+        experiments.ExperimentSource.files[name] = document.path
+        experiments.ExperimentSource.contents[name] = content
+        lines = [f"experiment={name}", f"backend={backend}", *(str(override.input_line) for override in kept)]
+        try:
+            config = app.compose_config(config_name=PRIMARY, overrides=lines, run_mode=RunMode.RUN, from_shell=False)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError([*problems, _translated(error)]) from error
+    with open_dict(config):
+        del config["hydra"]
+    config.experiment = config.experiment or name
+    config.search.space = experiments.find_space(config.search.space, document.path)
+    composed = Composed(
+        config=configs.sealed(config),
+        problems=problems,
+        overridden=frozenset(override.key_or_group for override in parsed),
+        document=document,
+    )
+    return replace(composed, problems=[*problems, *composed.located(configs.unresolved(config))])
+
+
+def _malformed(text: str, error: HydraException) -> Problem:
+    key, equals, _ = text.partition("=")
+    if not equals:
+        return Problem(where=COMMAND_LINE, got=repr(text), expected="KEY=VALUE")
+    cure = "quote it for the shell and for Hydra: 'key=\"a value\"'"
+    said = str(error).splitlines()[0]
+    return Problem(
+        where=COMMAND_LINE, key=key, got=repr(text), expected=f"a value of Hydra's grammar ({said})", cure=cure
+    )
+
+
+def _document(choice: str, config_dir: Path | None) -> tuple[Document | None, list[Problem]]:
+    try:
+        return read(experiments.find(choice, config_dir)), []
+    except InputError as error:
+        return None, [problem if problem.where else replace(problem, where=COMMAND_LINE) for problem in error.problems]
+
+
+def _backend(given: str | None, document: Document | None, config_dir: Path | None) -> tuple[str, list[Problem]]:
+    """Return the backend to go on with: the command line's, else the experiment's, else the default."""
+    written = document.data.get("backend") if document else None
+    if isinstance(written, Mapping):
+        written = written.get("name")
+    name = given or (str(written) if written else DEFAULT_BACKEND)
+    files = [path.stem for path in (config_dir / "backend").glob("*.yaml")] if config_dir else []
+    if name in BACKENDS or name in files or name in (names := backend_names()):
+        return name, []
+    where = COMMAND_LINE if given or not document else document.where("backend")
+    names = sorted({*names, *files})
+    expected = f"one of {', '.join(names)}"
+    problem = Problem(where=where, key="backend", got=name, expected=expected, nearest=nearest(name, names))
+    return DEFAULT_BACKEND, [problem]
+
+
+def _fitting(trial: DictConfig, document: Document | None) -> tuple[dict[str, Any], list[Problem]]:
+    """Return what of the experiment fits the schema, and the problems of the rest; `trial` takes what fits."""
+    content: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, value in _keys(document.data) if document else ():
+        assert document is not None
+        if key == "defaults":
+            content[key] = value
+            continue
+        problem = configs.assign(trial, key, value)
+        if problem:
+            problems.append(replace(problem, where=document.where(key)))
+        else:
+            _nest(content, key, value)
+    return content, problems
+
+
+def _keys(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value): open sections whole, the others key by key; a backend named by a word is chosen."""
+    for name, value in data.items():
+        if name == "backend" and isinstance(value, str):
+            continue
+        if name in OPEN_SECTIONS or not isinstance(value, Mapping):
+            yield name, value
+        else:
+            yield from leaves(value, f"{name}.")
+
+
+def _nest(content: dict[str, Any], key: str, value: Any) -> None:
+    *above, name = key.split(".") if key.partition(".")[0] not in OPEN_SECTIONS else [key]
+    for part in above:
+        content = content.setdefault(part, {})
+    content[name] = value
+
+
+def _tried(trial: DictConfig, override: Override) -> Problem | None:
+    """Apply the override to the schema that already has the experiment's values; return what is wrong with it."""
+    key = override.key_or_group
+    if override.is_hydra_override():
+        return None
+    if override.package is not None:
+        return Problem(key=f"{key}@{override.package}", got="a package", expected="KEY=VALUE")
+    if override.is_delete():
+        if configs.node_at(trial, key) is None:
+            return configs.unknown_key(key, configs.known_keys(trial))
+        return None
+    return configs.assign(trial, key, override.value())
+
+
+def _translated(error: Exception) -> Problem:
+    """Return Hydra's or OmegaConf's own complaint in our form."""
+    said = [line.strip() for source in (error, error.__cause__) if source for line in str(source).splitlines() if line]
+    key = next((line.removeprefix("full_key: ") for line in said if line.startswith("full_key: ")), "")
+    return Problem(key=key, got="; ".join(said[:2]) or type(error).__name__, expected="a config that Hydra can compose")
