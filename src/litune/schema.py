@@ -151,7 +151,8 @@ class NniBackend:
     tuner_args: dict[str, Any] = setting("arguments of that tuner", {})
     assessor: str | None = setting("an assessor of NNI's by name; null: search.pruner", None)
     assessor_args: dict[str, Any] = setting("arguments of that assessor", {})
-    port: int = setting("port of NNI's page and REST", 8080, least=1, most=65535)
+    port: int | None = setting("port of NNI's page; null: the first free one from 8080", None, least=1024, most=65535)
+    manager: str | None = setting("URL of a running manager whose trials to run (nnictl's); null: start one", None)
     keep_ui: bool = setting("leave the page up when the search has ended", False)
 
 
