@@ -41,7 +41,7 @@ def run_search(config: DictConfig) -> int:
 
         for step in steps:
             _raise_for(workers.answer() if workers else step())
-        with runs.opened(config, space) as study:
+        with runs.private(), runs.opened(config, space) as study:
             return _watch(config, study, lambda view: backend.run(study, workers, view))
     finally:
         if workers:

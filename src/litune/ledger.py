@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -56,14 +55,20 @@ def storage_url(directory: Path, storage: str | None) -> str:
 
 
 def create(url: str, name: str, *, maximize: bool, about: Mapping[str, Any]) -> None:
-    """Make the study `name`; `about` (JSON) says what it is a function of, and is never changed."""
-    if url.startswith("sqlite:///"):
-        os.close(os.open(url.removeprefix("sqlite:///"), os.O_CREAT | os.O_WRONLY, 0o600))
+    """Make the study `name` unless it is there; `about` (JSON) says what it is a function of, and is never changed.
+
+    A kill may come between the two steps, so either may be done already.
+    """
     with _translated(url):
         storage = _storage(url)
-        direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
-        study = storage.create_new_study([direction], name)
-        storage.set_study_user_attr(study, ATTRIBUTE, dict(about))
+        try:
+            study = storage.get_study_id_from_name(name)
+        except KeyError:
+            direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
+            study = storage.create_new_study([direction], name)
+        if ATTRIBUTE not in storage.get_study_user_attrs(study):
+            storage.set_study_user_attr(study, ATTRIBUTE, dict(about))
+        storage.engine.dispose()
 
 
 class Ledger:
@@ -73,7 +78,7 @@ class Ledger:
     """
 
     def __init__(self, url: str, name: str) -> None:
-        """Open the study that create() made; KeyError where there is none."""
+        """Open the study `name`; KeyError where there is none."""
         with _translated(url):
             self._engine: sa.Engine = _storage(url).engine
             with self._engine.connect() as connection:

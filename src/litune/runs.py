@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -60,14 +61,23 @@ def run_name(config: DictConfig, space: Space) -> str:
 def opened(config: DictConfig, space: Space) -> Iterator[Study]:
     """Hold the run's lock and its study, made anew or continued; StudyChanged where it was made as another search."""
     directory = Path(config.search.runs).absolute() / run_name(config, space)
-    for made in (directory.parent, directory, directory / "trials"):
-        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (directory / "trials").mkdir(parents=True, exist_ok=True)
     with lock.held(directory):
         study = _open(config, space, directory)
         try:
             yield study
         finally:
             study.close()
+
+
+@contextlib.contextmanager
+def private() -> Iterator[None]:
+    """Make what is written meanwhile readable by its owner alone: files 0600, directories 0700."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _open(config: DictConfig, space: Space, directory: Path) -> Study:
@@ -80,13 +90,11 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         "terms": asdict(terms),
         "made_with": {name: found for name in PACKAGES if (found := _version(name))},
     }
-    try:
-        ledger = Ledger(url, directory.name)
-    except KeyError:
-        ledgers.create(url, directory.name, maximize=configs.objective(config).maximize, about=about)
-        _write(directory / "config.yaml", configs.snapshot(config))
-        _write(directory / "space.json", json.dumps(dump(space), indent=2) + "\n")
-        ledger = Ledger(url, directory.name)
+    for path, text in ((directory / "config.yaml", configs.snapshot(config)), (directory / "space.json", _space_text(space))):
+        if not path.exists():
+            path.write_text(text)
+    ledgers.create(url, directory.name, maximize=configs.objective(config).maximize, about=about)
+    ledger = Ledger(url, directory.name)
     terms = _same_search(ledger.about, about, config, directory)
     effort = Effort(
         trials=config.search.trials,
@@ -140,8 +148,12 @@ def write_best(directory: Path, config: DictConfig, row: TrialRow, terms: Mappin
     """Write best.yaml and return its path."""
     path = directory / "best.yaml"
     head = f"# trial {row.number} of {directory.name}: {config.objective.metric} = {row.score!r}\n"
-    _write(path, head + configs.snapshot(best_config(config, row, terms)))
+    path.write_text(head + configs.snapshot(best_config(config, row, terms)))
     return path
+
+
+def _space_text(space: Space) -> str:
+    return json.dumps(dump(space), indent=2) + "\n"
 
 
 def _identity(config: DictConfig) -> dict[str, Any]:
@@ -201,7 +213,3 @@ def _version(package: str) -> str | None:
     except PackageNotFoundError:
         return None
 
-
-def _write(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)

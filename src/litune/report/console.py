@@ -71,7 +71,7 @@ class ConsoleView:
         for number in sorted(study.running):
             row = study.rows[number]
             values = list(row.history.values())
-            last = _number(values[-1]) if values else ""
+            last = number(values[-1]) if values else ""
             running.add_row(str(number), str(len(values)), last, sparkline(values), describe(row.params))
         return Group(Text(self._status()), Text(self._best()), running)
 
@@ -93,7 +93,7 @@ class ConsoleView:
         best = self._study.best()
         if best is None:
             return "best: none yet"
-        return f"best: {self._study.objective.metric}={_number(best.score)} · trial {best.number}: {describe(best.params)}"
+        return f"best: {self._study.objective.metric}={number(best.score)} · trial {best.number}: {describe(best.params)}"
 
 
 def print_leaderboard(console: Console, rows: Iterable[TrialRow], *, metric: str, maximize: bool, top: int = 10) -> None:
@@ -107,14 +107,14 @@ def print_leaderboard(console: Console, rows: Iterable[TrialRow], *, metric: str
     for name in ("#", "trial", metric, *keys):
         table.add_column(name, justify="right", overflow="fold")
     for rank, row in enumerate(board, start=1):
-        params = (_number(row.params[key]) if key in row.params else "" for key in keys)
-        table.add_row(str(rank), str(row.number), _number(row.score), *params)
+        params = (number(row.params[key]) if key in row.params else "" for key in keys)
+        table.add_row(str(rank), str(row.number), number(row.score), *params)
     console.print(table)
 
 
 def describe(params: Mapping[str, Any]) -> str:
     """Return the params in one line."""
-    return " ".join(f"{key}={_number(value)}" for key, value in params.items())
+    return " ".join(f"{key}={number(value)}" for key, value in params.items())
 
 
 def sparkline(values: list[float], width: int = 12) -> str:
@@ -128,11 +128,12 @@ def sparkline(values: list[float], width: int = 12) -> str:
 
 
 def _line(row: TrialRow) -> str:
-    score = f" score={_number(row.score)}" if row.score is not None else ""
+    score = f" score={number(row.score)}" if row.score is not None else ""
     why = f" {row.failure.kind.value}: {row.failure.message.splitlines()[-1]}" if row.failure else ""
     reused = f" as trial {row.reused}" if row.reused is not None else ""
     return f"trial {row.number} {row.state.value}{score}{reused}{why} | {describe(row.params)}"
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """Return a value as a table shows it: floats in five digits."""
     return f"{value:.5g}" if isinstance(value, float) else str(value)

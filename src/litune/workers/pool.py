@@ -133,6 +133,7 @@ class Workers:
 def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
     status = 1
     try:
+        os.umask(0o077)
         os.setpgid(0, 0)  # a Ctrl-C in the terminal is the driver's business
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         limits.die_with_parent(driver)

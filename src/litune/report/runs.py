@@ -1,0 +1,125 @@
+"""What the `litune` command prints of runs: list, trials, best, digest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from litune import config as configs
+from litune import runs
+from litune.errors import InputError, LituneError, Problem, nearest
+from litune.report.console import number
+from litune.table import TrialRow, digest, leaderboard
+from litune.trial import TrialState
+
+FORMATS = ("table", "csv", "json")
+_COLUMNS = ("number", "state", "failure", "score")
+_LAST = ("history", "seconds", "where")
+
+
+def list_runs(root: str = "runs") -> int:
+    """Print every run under the directory; return the exit code."""
+    table = Table("run", "experiment", "trials", "complete", "pruned", "failed", "best", box=None, pad_edge=False)
+    for path in sorted(Path(root).glob("*/config.yaml")):
+        try:
+            config, _, ledger = runs.read(path.parent)
+        except LituneError as error:
+            table.add_row(path.parent.name, "unreadable", "", "", "", "", str(error).splitlines()[0])
+            continue
+        rows = list(ledger.rows.values())
+        states = [row.state for row in rows]
+        counts = [states.count(state) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)]
+        objective = configs.objective(config)
+        board = leaderboard(rows, maximize=objective.maximize)
+        best = f"{objective.metric}={number(board[0].score)}" if board else ""
+        table.add_row(path.parent.name, config.experiment, str(len(rows)), *map(str, counts), best)
+    Console(highlight=False).print(table if table.row_count else f"no runs under {root}")
+    return 0
+
+
+def show_trials(run: str, form: str = "table") -> int:
+    """Print every trial of a run as a table, CSV or JSON; return the exit code."""
+    if form not in FORMATS:
+        expected = "one of " + ", ".join(FORMATS)
+        raise InputError(Problem(key="--format", got=repr(form), expected=expected, nearest=nearest(form, FORMATS)))
+    _, space, ledger = runs.read(runs.find(run))
+    rows = [ledger.rows[key] for key in sorted(ledger.rows)]
+    if form == "json":
+        print(json.dumps([_record(row) for row in rows], indent=1))
+    elif form == "csv":
+        print(_csv(rows, space.names), end="")
+    else:
+        _table(rows, space.names)
+    return 0
+
+
+def show_best(run: str) -> int:
+    """Print the best trial's config as YAML, and write it into the run; return 1 where no trial was completed."""
+    directory = runs.find(run)
+    config, _, ledger = runs.read(directory)
+    board = leaderboard(ledger.rows.values(), maximize=configs.objective(config).maximize)
+    if not board:
+        print("no trial was completed", file=sys.stderr)
+        return 1
+    print(runs.write_best(directory, config, board[0], ledger.about["terms"]).read_text(), end="")
+    return 0
+
+
+def show_digest(run: str) -> int:
+    """Print what the run was made with, and the digest of its trial table as the last line; return the exit code."""
+    _, _, ledger = runs.read(runs.find(run))
+    made_with = " ".join(f"{name}={version}" for name, version in ledger.about["made_with"].items())
+    ended = sum(row.ended for row in ledger.rows.values())
+    print(f"{ended} trials; made with {made_with}; {ledger.about['terms']['threads']} threads a trial")
+    print(digest(ledger.rows.values()))
+    return 0
+
+
+def _record(row: TrialRow) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "state": row.state.value,
+        "failure": row.failure and {"kind": row.failure.kind.value, "message": row.failure.message},
+        "score": row.score,
+        "params": dict(row.params),
+        "history": [[step, value] for step, value in row.history.items()],
+        "seconds": round(row.seconds, 3),
+        "where": row.where,
+        "seed": row.seed,
+        "attempt": row.attempt,
+        "reused": row.reused,
+    }
+
+
+def _csv(rows: Iterable[TrialRow], names: Iterable[str]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(names)
+    writer.writerow([*_COLUMNS, *names, *_LAST])
+    for row in rows:
+        record = _record(row)
+        failure = row.failure.kind.value if row.failure else ""
+        params = [row.params.get(name, "") for name in names]
+        history = " ".join(f"{step}:{value!r}" for step, value in row.history.items())
+        writer.writerow([row.number, row.state.value, failure, row.score, *params, history, record["seconds"], row.where])
+    return text.getvalue()
+
+
+def _table(rows: Iterable[TrialRow], names: Iterable[str]) -> None:
+    names = list(names)
+    table = Table(*_COLUMNS, *names, "steps", "seconds", "where", box=None, pad_edge=False)
+    for row in rows:
+        failure = row.failure.kind.value if row.failure else ""
+        score = "" if row.score is None else number(row.score)
+        params = [number(row.params[name]) if name in row.params else "" for name in names]
+        steps = str(len(row.history)) + (f" (as {row.reused})" if row.reused is not None else "")
+        table.add_row(str(row.number), row.state.value, failure, score, *params, steps, f"{row.seconds:.1f}", row.where)
+    Console(highlight=False).print(table)
