@@ -1,0 +1,105 @@
+"""NNI 3.0: its manager starts the trials and shows its page; what is tried, recorded and meant is litune's own.
+
+desk.py      the driver's side of it all: whose trial a client is, and what the study makes of it
+launch.py    NNI's manager, started, confined to this machine (loopback.js), watched (watch.js) and ended
+tuner.py     the tuner that NNI loads: a proxy of the driver
+trial.py     the command that NNI starts a trial by: a thin client of the driver
+drivers.py   the driver of an experiment that nnictl started
+wire.py      JSON lines over the run's Unix socket
+rest.py      the manager's HTTP interface, as trials use it
+checks.py    what NNI accepts silently, found before it starts
+env.py       the variable that loads loopback.js
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from litune.backends import View
+    from litune.backends.nni.desk import Desk
+    from litune.backends.nni.rest import Manager
+    from litune.study import Study
+    from litune.workers.pool import Workers
+
+WARM_PARENT = True
+_TURN = 0.25  # seconds
+_LOOK = 1.0  # seconds between two looks at a manager that is not our child
+_NO_MORE = ("DONE", "TUNER_NO_MORE_TRIAL", "ERROR")  # what the manager says when it starts no further trial
+_SETTLED = 3.0  # seconds at most for NNI's record to come level
+_IDLE = 60.0  # seconds without a trial after which nnictl's driver ends; the next trial starts another
+
+
+def run(study: Study, workers: Workers, view: View) -> None:
+    """Run the study's trials through NNI: a manager of our own, or the one at `backend.manager`."""
+    settings: Any = study.config["backend"]
+    if settings["manager"]:
+        _attend(study, workers, view, settings["manager"])
+    else:
+        _command(study, workers, view, settings)
+
+
+def _command(study: Study, workers: Workers, view: View, settings: Any) -> None:
+    from litune.backends.nni import launch, wire
+    from litune.backends.nni.desk import Desk
+
+    suggests = settings["tuner"] is None
+    desk = Desk(study, workers, view, wire.listen(str(study.directory)), suggests=suggests)
+    try:
+        launched = launch.start(study, settings)
+        kept = False
+        try:
+            desk.manager = launched.manager
+            view.say(f"NNI's page: {launched.manager.url}")
+            looked = time.monotonic()
+            while not study.done:
+                desk.turn(_TURN)
+                launched.check()
+                if not suggests and time.monotonic() - looked > _LOOK:
+                    looked = time.monotonic()
+                    if not desk.busy and launched.manager.get("/check-status")["status"] in _NO_MORE:
+                        break
+            _settle(desk, launched.manager)
+            kept = settings["keep_ui"]
+        finally:
+            tuner = desk.tuner.peer()[0] if desk.tuner else None
+            desk.dismiss(keep=kept)
+            if kept:
+                view.say(f"NNI's page stays at {launched.manager.url}; end it with: nnictl stop {launched.experiment}")
+            else:
+                launched.stop(tuner)
+    finally:
+        desk.close()
+
+
+def _settle(desk: Desk, manager: Manager) -> None:
+    """Let NNI's record come level with ours: it looks at its trials twice a second."""
+    deadline = time.monotonic() + _SETTLED
+    while time.monotonic() < deadline:
+        desk.turn(_TURN / 4)
+        counts = {line["trialJobStatus"]: line["trialJobNumber"] for line in manager.get("/job-statistics")}
+        if not counts.get("RUNNING") and not counts.get("WAITING"):
+            return
+
+
+def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
+    from litune.backends.nni import wire
+    from litune.backends.nni.desk import Desk
+    from litune.backends.nni.rest import Manager
+
+    manager = Manager(url)
+    tuner = manager.get("/experiment")["params"].get("tuner") or {}
+    once = str(tuner.get("name")).lower() == "gridsearch"
+    desk = Desk(study, workers, view, wire.listen(str(study.directory)), suggests=False, once=once)
+    desk.manager = manager
+    looked = time.monotonic()
+    try:
+        while desk.busy or time.monotonic() - desk.last_use < _IDLE:
+            desk.turn(_TURN)
+            if time.monotonic() - looked > _LOOK:
+                looked = time.monotonic()
+                if not manager.alive():
+                    break
+    finally:
+        desk.close()

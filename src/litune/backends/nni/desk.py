@@ -1,0 +1,250 @@
+"""The driver's desk: NNI's manager starts a client a trial, the client comes here, and the study says what it runs.
+
+Whose trial a client is, the manager's own list says: NNI 3.0 hands a trial's params to whichever trial asks first, so
+what it hands out is not asked for (docs/decisions/nni.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from litune.backends import View
+from litune.backends.nni.rest import Manager, packet
+from litune.backends.nni.wire import Line, Message
+from litune.space import flatten
+from litune.study import Study
+from litune.table import TrialRow
+from litune.trial import Failure, FailureClass, Job, Outcome, TrialState
+from litune.workers.pool import Workers
+
+NUMBER = "litune.number"  # beside the params that NNI shows: the trial's number in the ledger
+_ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
+_PATIENCE = 10.0  # seconds for the client of a trial that NNI has started to show up
+
+
+@dataclass(eq=False)
+class _Client:
+    """A connection: NNI's tuner, a trial, or the manager's watch on us."""
+
+    line: Line
+    kind: str = ""
+    trial: str = ""  # NNI's id of the trial
+    number: int | None = None  # of the trial in the ledger
+
+
+class Desk:
+    """Serve the manager's processes. `suggests`: our tuner asks here for trials; otherwise NNI draws the params."""
+
+    def __init__(
+        self, study: Study, workers: Workers, view: View, listener: socket.socket, *, suggests: bool, once: bool = False
+    ) -> None:
+        """Take the listening socket; `once` tells that NNI's tuner tries no params twice (GridSearch)."""
+        self._study, self._workers, self._view, self._listener = study, workers, view, listener
+        self._suggests, self._once = suggests, once
+        self.manager: Manager | None = None
+        self.tuner: Line | None = None
+        self.last_use = time.monotonic()
+        self._clients: set[_Client] = set()
+        self._asked: deque[int] = deque()  # requests of the tuner, by NNI's parameter id
+        self._granted: dict[int, int] = {}  # parameter id -> number of the trial whose client has not come yet
+        self._missed: dict[str, float] = {}  # trials without their client -> since when
+        self._outbox: list[tuple[Line, Message]] = []
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(listener, selectors.EVENT_READ)
+        self._selector.register(workers, selectors.EVENT_READ)
+
+    def turn(self, seconds: float) -> None:
+        """Wait up to so many seconds for news, and deal with all of it."""
+        for key, _ in self._selector.select(seconds):
+            if key.fileobj is self._listener:
+                self._welcome()
+            elif isinstance(key.data, _Client):
+                self._hear(key.data)
+        for job, message in self._workers.poll(0):
+            self._on_worker(job, message)
+        self._assign()
+        self._grant()
+        self._study.commit()  # NNI is told only what is on disk
+        for line, message in self._outbox:
+            line.send(message)
+        self._outbox.clear()
+        self._view.refresh()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a trial is running, or waits to."""
+        return bool(self._study.running) or any(client.kind == "trial" for client in self._clients)
+
+    def dismiss(self, *, keep: bool) -> None:
+        """Hang up on trials and tuner; with `keep` the manager may outlive this process."""
+        for client in list(self._clients):
+            if client.kind != "watch":
+                self._forget(client)
+            elif keep:
+                client.line.send({"type": "keep"})
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        for client in self._clients:
+            client.line.close()
+        self._selector.close()
+        self._listener.close()
+
+    def _welcome(self) -> None:
+        connection, _ = self._listener.accept()
+        line = Line(connection)
+        if line.peer()[1] != os.getuid():
+            line.close()
+            return
+        client = _Client(line)
+        self._clients.add(client)
+        self._selector.register(line, selectors.EVENT_READ, client)
+
+    def _hear(self, client: _Client) -> None:
+        messages = client.line.read()
+        if messages is None:  # a trial goes on without its client, and is recorded
+            self._forget(client)
+            return
+        self.last_use = time.monotonic()
+        for message in messages:
+            kind = message["type"]
+            if kind in ("tuner", "watch", "trial"):
+                client.kind, client.trial = kind, message.get("trial", "")
+                self.tuner = client.line if kind == "tuner" else self.tuner
+            elif kind == "next":
+                self._asked.append(message["id"])
+            elif kind == "ended":
+                self._on_nni_end(message["id"])
+            elif kind == "stop":
+                self._stop(client, pruned=message["pruned"], final=message["final"])
+
+    def _forget(self, client: _Client) -> None:
+        self._selector.unregister(client.line)
+        self._clients.discard(client)
+        client.line.close()
+        self.tuner = None if client.line is self.tuner else self.tuner
+
+    def _grant(self) -> None:
+        while self._asked and self.tuner and len(self._study.running) < self._study.parallel:
+            job = self._study.ask()
+            if job is None:
+                return
+            parameter_id = self._asked.popleft()
+            self._granted[parameter_id] = job.number
+            self._outbox.append((self.tuner, {"params": {NUMBER: job.number, **job.params}}))
+
+    def _on_nni_end(self, parameter_id: int) -> None:
+        number = self._granted.pop(parameter_id, None)
+        if number is not None:  # it ended before its client came
+            failure = Failure(kind=FailureClass.LOST, message="NNI could not start the trial's command")
+            self._study.tell(number, Outcome(state=TrialState.FAILED, failure=failure))
+
+    def _assign(self) -> None:
+        waiting = {client.trial: client for client in self._clients if client.kind == "trial" and client.number is None}
+        if not waiting or self.manager is None:
+            return
+        with contextlib.suppress(OSError):  # the manager may be gone; whoever runs this desk finds out
+            if self._suggests:
+                for client in waiting.values():
+                    self._start_suggested(client, self.manager.get(f"/trial-jobs/{client.trial}"))
+            else:
+                self._start_drawn(waiting, self.manager.get("/trial-jobs"))
+
+    def _start_suggested(self, client: _Client, listed: Any) -> None:
+        if not listed or not listed.get("hyperParameters"):
+            return  # the manager has not noted it yet
+        found = packet(listed)
+        number = found["parameters"][NUMBER]
+        self._granted.pop(found["parameter_id"], None)
+        job = self._study.running.get(number)
+        if job is None:
+            self._forget(client)
+            return
+        self._start(client, job, found["parameter_id"])
+
+    def _start_drawn(self, waiting: dict[str, _Client], listed: Any) -> None:
+        """Number the trials in the order in which NNI started them, whichever client comes first."""
+        for nni_job in listed:
+            client = waiting.get(nni_job["trialJobId"])
+            if client is None:
+                known = any(other.trial == nni_job["trialJobId"] for other in self._clients)
+                if known or nni_job["status"] in _ENDED or self._overdue(nni_job["trialJobId"]):
+                    continue
+                return
+            found = packet(nni_job)
+            self._draw(client, flatten(found["parameters"]), found["parameter_id"])
+
+    def _overdue(self, trial: str) -> bool:
+        return time.monotonic() - self._missed.setdefault(trial, time.monotonic()) > _PATIENCE
+
+    def _draw(self, client: _Client, params: dict[str, Any], parameter_id: int) -> None:
+        if misfits := self._study.space.misfits(params):
+            self._outbox.append((client.line, {"type": "refused", "text": "\n".join(misfits)}))
+            client.kind = "refused"
+            return
+        if self._once:
+            alike = [row for row in self._study.rows.values() if row.params == params]
+            if any(row.number in self._study.running for row in alike):
+                return  # NNI draws it a second time (after a resume) while it runs: answered when it has ended
+            if ended := [row for row in alike if row.ended]:
+                self._outbox.append((client.line, _start_message(ended[0].number, self._study, parameter_id)))
+                self._outbox.append((client.line, _outcome_message(ended[0])))
+                client.kind = "answered"
+                return
+        job = self._study.again(params) or self._study.adopt(params)
+        self._start(client, job, parameter_id)
+
+    def _start(self, client: _Client, job: Job, parameter_id: int) -> None:
+        client.number = job.number
+        self._outbox.append((client.line, _start_message(job.number, self._study, parameter_id)))
+        self._workers.start(job)
+
+    def _stop(self, client: _Client, *, pruned: bool, final: bool) -> None:
+        """End a trial as NNI wants: pruned by an assessor, ended for good by a person, or left to be run again."""
+        number = client.number
+        if number is None or number not in self._study.running:
+            return
+        self._workers.stop(number)
+        history = self._study.rows[number].history
+        if pruned and history:
+            score = self._study.objective.score(history)
+            self._study.tell(number, Outcome(state=TrialState.PRUNED, history=history, score=score))
+        elif final:
+            failure = Failure(kind=FailureClass.KILLED, message="cancelled through NNI")
+            self._study.tell(number, Outcome(state=TrialState.FAILED, failure=failure), final=True)
+        self._outbox.append((client.line, {"type": "stopped"}))
+
+    def _on_worker(self, job: Job, message: Message) -> None:
+        client = next((client for client in self._clients if client.number == job.number), None)
+        if message["type"] == "report":
+            self._study.report(job.number, message["step"], message["metrics"])
+            value = message["metrics"].get(self._study.objective.metric)
+            if client and value is not None:
+                report = {"type": "report", "value": value, "metrics": message["metrics"]}
+                self._outbox.append((client.line, report))
+            return
+        self._study.tell(job.number, Outcome.from_json(message))
+        row = self._study.rows[job.number]
+        if not row.ended and (again := self._study.again(row.params)):
+            if client:
+                client.number = again.number
+            self._workers.start(again)
+        elif client:
+            self._outbox.append((client.line, _outcome_message(row)))
+
+
+def _start_message(number: int, study: Study, parameter_id: int) -> Message:
+    directory = str(study.directory / "trials" / f"{number:04d}")
+    return {"type": "start", "number": number, "directory": directory, "parameter_id": parameter_id}
+
+
+def _outcome_message(row: TrialRow) -> Message:
+    why = f"{row.failure.kind.value}: {row.failure.message}" if row.failure else f"score {row.score!r}"
+    return {"type": "outcome", "state": row.state.value, "score": row.score, "text": f"{row.state.value}, {why}"}

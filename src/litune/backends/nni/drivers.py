@@ -1,0 +1,63 @@
+"""The driver of an experiment that nnictl runs: the first trial starts it, and it ends with NNI's manager.
+
+It is the same driver as that of `python search.py backend=nni`, told where the manager is: it keeps the ledger
+runs/nni-EXPERIMENT and runs the trials that NNI's own tuner draws.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from litune.backends.nni import wire
+
+LOG = "driver.log"
+_STEP = 0.02  # seconds between two looks for the driver's socket
+_OURS = ("backend", "name", "backend.manager")
+
+
+def reach(arguments: Sequence[str], manager: str) -> wire.Line:
+    """Connect to the experiment's driver, started if need be; SystemExit where it cannot start."""
+    directory = run_directory(arguments)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        return wire.connect(str(directory))
+    except OSError:
+        pass
+    with (directory / "starting").open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        try:
+            return wire.connect(str(directory))
+        except OSError:
+            return _start(arguments, manager, directory)
+
+
+def run_directory(arguments: Sequence[str]) -> Path:
+    """Return where the ledger of this process's NNI experiment lies."""
+    runs = [argument.partition("=")[2] for argument in arguments if argument.startswith("search.runs=")]
+    return Path(runs[-1] if runs else "runs").absolute() / f"nni-{os.environ['NNI_EXP_ID']}"
+
+
+def _start(arguments: Sequence[str], manager: str, directory: Path) -> wire.Line:
+    own = ["backend=nni", f"name={directory.name}", f"backend.manager={manager}"]
+    kept = [argument for argument in arguments if argument.partition("=")[0] not in _OURS]
+    command = [sys.executable, "-m", "litune.cli", "search", *kept, *own]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NNI_")}
+    log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    before = os.fstat(log).st_size
+    streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, **streams)  # type: ignore[call-overload] # noqa: S603
+    os.close(log)
+    while process.poll() is None:
+        try:
+            return wire.connect(str(directory))
+        except OSError:
+            time.sleep(_STEP)
+    text = (directory / LOG).read_bytes()[before:].decode(errors="replace")
+    print(f"the driver of this experiment's trials did not start:\n{text}", file=sys.stderr)
+    sys.exit(process.returncode or 1)

@@ -1,0 +1,99 @@
+"""JSON lines over a Unix socket in the run directory: how NNI's processes speak with the one that keeps the ledger.
+
+The file stands at the start of every trial, so it imports little.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+NAME = "driver.sock"
+RUN = "LITUNE_NNI_RUN"  # the variable that names the run directory to what the manager starts
+Message = dict[str, Any]
+
+
+class Line:
+    """One end of a connection; messages are JSON values, one a line."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._text = b""
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a selector."""
+        return self.socket.fileno()
+
+    def send(self, message: Message) -> bool:
+        """Send one message; say whether somebody is there to read it."""
+        try:
+            self.socket.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            return False
+        return True
+
+    def read(self) -> list[Message] | None:
+        """Return the messages of one recv, perhaps none; None when the other end is gone."""
+        try:
+            data = self.socket.recv(1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            return None
+        *lines, self._text = (self._text + data).split(b"\n")
+        return [json.loads(line) for line in lines if line]
+
+    def messages(self) -> Iterator[Message]:
+        """Yield messages until the other end is gone."""
+        while (found := self.read()) is not None:
+            yield from found
+
+    def peer(self) -> tuple[int, int]:
+        """Return the pid and the user id of the other end (SO_PEERCRED)."""
+        pid, user, _ = struct.unpack("3i", self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return pid, user
+
+    def close(self) -> None:
+        """Close this end."""
+        self.socket.close()
+
+
+def listen(directory: str) -> socket.socket:
+    """Return the listening socket of a run directory, open to this user only. The caller holds the run's lock."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with _inside(directory):
+        if os.path.lexists(NAME):
+            os.unlink(NAME)
+        before = os.umask(0o177)
+        listener.bind(NAME)
+        os.umask(before)
+    listener.listen(128)
+    listener.set_inheritable(False)
+    return listener
+
+
+def connect(directory: str) -> Line:
+    """Connect to the listener of a run directory; OSError where there is none."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _inside(directory):
+            connection.connect(NAME)
+    except OSError:
+        connection.close()
+        raise
+    return Line(connection)
+
+
+@contextlib.contextmanager
+def _inside(directory: str) -> Iterator[None]:
+    before = os.getcwd()  # a socket's path may have 107 bytes, the directory's more
+    os.chdir(directory)
+    try:
+        yield
+    finally:
+        os.chdir(before)
