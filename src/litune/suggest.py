@@ -15,6 +15,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers._tpe.sampler import _RELATIVE_PARAMS_KEY
 from optuna.trial import TrialState as OptunaState
 
 from litune.seeds import stream
@@ -124,7 +125,10 @@ class Suggester:
                 return trial.suggest_int(key, int(latent.low), int(latent.high))
             return trial.suggest_categorical(key, range(int(latent.high) + 1))
 
-        return self.space.draw(draw)
+        params = self.space.draw(draw)
+        # TPE would remember values that it drew for options which were then not chosen; a resumed search cannot
+        trial.storage.set_trial_system_attr(trial._trial_id, f"{_RELATIVE_PARAMS_KEY}:0", "")
+        return params
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         seed = stream(self.seed, number)
