@@ -147,10 +147,8 @@ class NniBackend:
     """NNI's manager with its web page, confined to this machine."""
 
     name: str = setting("the backend", "nni", choices=("nni",))
-    tuner: str | None = setting("a tuner of NNI's by name; null: search.algorithm", None)
-    tuner_args: dict[str, Any] = setting("arguments of that tuner", {})
-    assessor: str | None = setting("an assessor of NNI's by name; null: search.pruner", None)
-    assessor_args: dict[str, Any] = setting("arguments of that assessor", {})
+    tuner: Any = setting("a tuner of NNI's: its name, or {name: TPE, classArgs: {...}}; null: search.algorithm", None)
+    assessor: Any = setting("an assessor of NNI's: its name, or {name: ..., classArgs: {...}}; null: none", None)
     port: int | None = setting("port of NNI's page; null: the first free one from 8080", None, least=1024, most=65535)
     manager: str | None = setting("URL of a running manager whose trials to run (nnictl's); null: start one", None)
     keep_ui: bool = setting("leave the page up when the search has ended", False)

@@ -170,7 +170,7 @@ class Desk:
         self._start(client, job, found["parameter_id"])
 
     def _start_drawn(self, waiting: dict[str, _Client], listed: Any) -> None:
-        """Number the trials in the order in which NNI started them, whichever client comes first."""
+        """Start the trials that NNI drew, numbered in the order in which it started them, whoever comes first."""
         for nni_job in listed:
             client = waiting.get(nni_job["trialJobId"])
             if client is None:

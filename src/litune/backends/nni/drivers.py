@@ -6,6 +6,7 @@ runs/nni-EXPERIMENT and runs the trials that NNI's own tuner draws.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -25,16 +26,13 @@ def reach(arguments: Sequence[str], manager: str) -> wire.Line:
     """Connect to the experiment's driver, started if need be; SystemExit where it cannot start."""
     directory = run_directory(arguments)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
+    with contextlib.suppress(OSError):
         return wire.connect(str(directory))
-    except OSError:
-        pass
     with (directory / "starting").open("w") as one_at_a_time:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-        try:
+        with contextlib.suppress(OSError):
             return wire.connect(str(directory))
-        except OSError:
-            return _start(arguments, manager, directory)
+        return _start(arguments, manager, directory)
 
 
 def run_directory(arguments: Sequence[str]) -> Path:
@@ -54,10 +52,9 @@ def _start(arguments: Sequence[str], manager: str, directory: Path) -> wire.Line
     process = subprocess.Popen(command, env=environment, start_new_session=True, **streams)  # type: ignore[call-overload] # noqa: S603
     os.close(log)
     while process.poll() is None:
-        try:
+        with contextlib.suppress(OSError):
             return wire.connect(str(directory))
-        except OSError:
-            time.sleep(_STEP)
+        time.sleep(_STEP)
     text = (directory / LOG).read_bytes()[before:].decode(errors="replace")
     print(f"the driver of this experiment's trials did not start:\n{text}", file=sys.stderr)
     sys.exit(process.returncode or 1)

@@ -72,7 +72,7 @@ def start(study: Study, settings: Mapping[str, Any]) -> Launched:
 
 def _experiment(study: Study, settings: Mapping[str, Any]) -> Any:
     logging.getLogger("nni").setLevel(logging.WARNING)
-    from nni.experiment import AlgorithmConfig, CustomAlgorithmConfig, Experiment
+    from nni.experiment import CustomAlgorithmConfig, Experiment
 
     logging.getLogger("nni").setLevel(logging.WARNING)
     work = study.directory / "nni"
@@ -85,9 +85,9 @@ def _experiment(study: Study, settings: Mapping[str, Any]) -> Any:
     config.trial_code_directory = str(Path.cwd())
     config.trial_concurrency = study.parallel
     config.search_space = dump(study.space)
-    config.assessor = None
+    config.assessor = _algorithm(settings["assessor"])
     if settings["tuner"]:
-        config.tuner = AlgorithmConfig(name=settings["tuner"], class_args=dict(settings["tuner_args"]))
+        config.tuner = _algorithm(settings["tuner"])
         config.max_trial_number = study.total - len(study.rows)
     else:
         config.tuner = CustomAlgorithmConfig(
@@ -95,9 +95,16 @@ def _experiment(study: Study, settings: Mapping[str, Any]) -> Any:
             code_directory=str(Path.cwd()),
             class_args={"directory": str(study.directory)},
         )
-    if settings["assessor"]:
-        config.assessor = AlgorithmConfig(name=settings["assessor"], class_args=dict(settings["assessor_args"]))
     return experiment
+
+
+def _algorithm(given: Any) -> Any:
+    from nni.experiment import AlgorithmConfig
+
+    if not given:
+        return None
+    name, arguments = (given, {}) if isinstance(given, str) else (given["name"], given.get("classArgs") or {})
+    return AlgorithmConfig(name=name, class_args=dict(arguments))
 
 
 @contextlib.contextmanager

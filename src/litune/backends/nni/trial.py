@@ -22,6 +22,8 @@ _USAGE = """\
 this command runs the trials of an NNI experiment; NNI starts it: nnictl create --config nni_config.yml
 For a search that needs no nnictl: python search.py backend=nni"""
 
+_GONE = "the driver that runs this experiment's trials is gone; driver.log beside the ledger says why"
+
 
 class _Stopped(BaseException):
     """NNI asks the trial to end, by a signal."""
@@ -77,9 +79,7 @@ def _follow(driver: wire.Line, channel: TrialChannel) -> int:
         elif message["type"] == "refused":
             print(message["text"], file=sys.stderr)
             return 2
-    print(
-        "the driver that runs this experiment's trials is gone; driver.log beside the ledger says why", file=sys.stderr
-    )
+    print(_GONE, file=sys.stderr)
     return 1
 
 

@@ -68,7 +68,7 @@ def listen(directory: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with _inside(directory):
         if os.path.lexists(NAME):
-            os.unlink(NAME)
+            os.unlink(NAME)  # noqa: PTH108 - pathlib takes longer to import than the rest of a trial's start
         before = os.umask(0o177)
         listener.bind(NAME)
         os.umask(before)
@@ -91,7 +91,8 @@ def connect(directory: str) -> Line:
 
 @contextlib.contextmanager
 def _inside(directory: str) -> Iterator[None]:
-    before = os.getcwd()  # a socket's path may have 107 bytes, the directory's more
+    before = os.getcwd()  # noqa: PTH109 - as above
+    # A socket's path may have 107 bytes, that of its directory more.
     os.chdir(directory)
     try:
         yield
