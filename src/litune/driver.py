@@ -128,7 +128,7 @@ def run_single(config: DictConfig) -> int:
     if problems := checks.check_targets(config, None):
         raise InputError(problems)
     root = Path(config.search.runs).absolute()
-    name = config.name or f"train-{config.experiment}"
+    name = config.name or f"train-{config.experiment or 'model'}"
     directory = next(path for path in _numbered(root / name) if not path.exists())
     directory.mkdir(mode=0o700, parents=True)
     (directory / "config.yaml").write_text(configs.snapshot(config))

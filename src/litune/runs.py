@@ -140,7 +140,7 @@ def read(directory: Path) -> tuple[DictConfig, Space, Ledger]:
 
 def best_config(config: DictConfig, row: TrialRow, terms: Mapping[str, Any]) -> DictConfig:
     """Return the config that trains a trial again, to the same bits."""
-    again = {"seed": row.seed, "search.threads": terms["threads"]}
+    again = {"name": None, "seed": row.seed, "search.threads": terms["threads"]}
     return configs.merge(configs.merge(config, row.params), again)
 
 
@@ -180,8 +180,8 @@ def _same_search(made: Mapping[str, Any], asked: Mapping[str, Any], config: Dict
     free = {"threads": config.search.threads is None, "lag": config.search.lag is None}
     free["algorithm"] = config.search.algorithm == "auto"
     wanted = {**asked["terms"], **{name: made["terms"][name] for name, is_free in free.items() if is_free}}
-    before = _flat({"": made["config"], "search": made["terms"], "space": made["space"]})
-    after = _flat({"": asked["config"], "search": wanted, "space": asked["space"]})
+    before = _flat({"": made["config"], "search": {**made["terms"], "seed": None}, "space": made["space"]})
+    after = _flat({"": asked["config"], "search": {**wanted, "seed": None}, "space": asked["space"]})
     changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     if changed:
         cure = "take the change back, or give the new search another name="

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import os
 import socket
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from litune import targets
 from litune.reporting import EpochSeeds, Report
 from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, TrialState
 
+# Lightning 2.6 asks torch's pytree in a way that torch >= 2.9 deprecates; nothing that a user could change
+warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`", category=FutureWarning)
+
 _SCHEDULER_OPTIONS = ("interval", "frequency", "monitor", "strict", "name")
 
 
@@ -27,6 +32,7 @@ def run_trial(config: DictConfig, trial: Trial) -> Outcome:
     started = time.monotonic()
     objective = configs.objective(config)
     lightning = lightning_of(config)
+    logging.getLogger(lightning.__name__).setLevel(logging.WARNING)  # its advertisements and its goodbye
     seed_everything = functools.partial(lightning.seed_everything, workers=True, verbose=False)
     seed_everything(config.seed)
     module = build_module(config)

@@ -28,7 +28,7 @@ _LAST = ("history", "seconds", "where")
 def list_runs(root: str = "runs") -> int:
     """Print every run under the directory; return the exit code."""
     table = Table("run", "experiment", "trials", "complete", "pruned", "failed", "best", box=None, pad_edge=False)
-    for path in sorted(Path(root).glob("*/config.yaml")):
+    for path in sorted(Path(root).glob("*/space.json")):
         try:
             config, _, ledger = runs.read(path.parent)
         except LituneError as error:
@@ -41,7 +41,7 @@ def list_runs(root: str = "runs") -> int:
         board = leaderboard(rows, maximize=objective.maximize)
         best = f"{objective.metric}={number(board[0].score)}" if board else ""
         table.add_row(path.parent.name, config.experiment, str(len(rows)), *map(str, counts), best)
-    Console(highlight=False).print(table if table.row_count else f"no runs under {root}")
+    _console().print(table if table.row_count else f"no runs under {root}")
     return 0
 
 
@@ -115,11 +115,18 @@ def _csv(rows: Iterable[TrialRow], names: Iterable[str]) -> str:
 
 def _table(rows: Iterable[TrialRow], names: Iterable[str]) -> None:
     names = list(names)
-    table = Table(*_COLUMNS, *names, "steps", "seconds", "where", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in (*_COLUMNS, *names, "steps", "seconds", "where"):
+        table.add_column(name, overflow="fold")
     for row in rows:
         failure = row.failure.kind.value if row.failure else ""
         score = "" if row.score is None else number(row.score)
         params = [number(row.params[name]) if name in row.params else "" for name in names]
         steps = str(len(row.history)) + (f" (as {row.reused})" if row.reused is not None else "")
         table.add_row(str(row.number), row.state.value, failure, score, *params, steps, f"{row.seconds:.1f}", row.where)
-    Console(highlight=False).print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Return a console that never cuts a table: it is read by people who scroll, and by scripts."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
