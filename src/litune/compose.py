@@ -6,44 +6,39 @@ schema; those that fail become Problems, and Hydra composes the rest, so that la
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from hydra import version
-from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.hydra import Hydra
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from litune import config as configs
-from litune import experiments
+from litune import experiments, hydra_app
 from litune.documents import Document, leaves, read
 from litune.errors import InputError, Problem, nearest
+from litune.hydra_app import DEFAULT_BACKEND, ExperimentSource, backend_names
 from litune.schema import BACKENDS, OPEN_SECTIONS
 
 COMMAND_LINE = "command line"
-DEFAULT_BACKEND = "optuna"
-PRIMARY = "litune"
-_BACKEND_POINTS = "litune.backends"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
-    """A config, what is wrong with it so far, and where each of its keys was given."""
+    """A config, what is wrong with it so far, and where each of its keys was given.
+
+    Where it is not `resolvable`, an interpolation in it fails, and its values cannot be had.
+    """
 
     config: DictConfig
+    resolvable: bool
     problems: Sequence[Problem]
     overridden: frozenset[str]
     document: Document
@@ -57,39 +52,6 @@ class Composed:
         parts = key.split(".")
         above = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
         return COMMAND_LINE if above & self.overridden else self.document.where(key)
-
-
-def backend_names() -> list[str]:
-    """Return the known backends: ours, and those of the entry-point group."""
-    return [*BACKENDS, *(point.name for point in entry_points(group=_BACKEND_POINTS) if point.name not in BACKENDS)]
-
-
-@contextmanager
-def hydra(config_dir: Path | None, backend: str = DEFAULT_BACKEND) -> Iterator[Hydra]:
-    """Give a Hydra that knows our schema, backends and experiments; it writes nothing and stays where it is."""
-    version.setbase("1.3")
-    store = ConfigStore.instance()
-    defaults = ["_self_", {"backend": DEFAULT_BACKEND}, {experiments.GROUP: experiments.DEFAULT}]
-    schema = configs.schema()
-    with open_dict(schema):
-        schema.defaults = defaults
-        schema.hydra = {"run": {"dir": "."}, "sweep": {"dir": ".", "subdir": "."}, "output_subdir": None}
-    store.store(PRIMARY, schema)
-    for name in {*BACKENDS, *([] if backend in BACKENDS else backend_names())}:
-        store.store(name, configs.backend_schema(name), group="backend")
-    Plugins.instance().register(experiments.ExperimentSource)
-    path = ConfigSearchPathImpl()
-    path.append("hydra", "pkg://hydra.conf")
-    path.append("experiments", f"{experiments.ExperimentSource.scheme()}://")
-    if config_dir:
-        path.append("command-line", f"file://{config_dir.absolute()}")
-    path.append("schema", "structured://")
-    experiments.ExperimentSource.files = experiments.known(config_dir)
-    experiments.ExperimentSource.contents = {}
-    try:
-        yield Hydra.create_main_hydra2(task_name="litune", config_search_path=path)
-    finally:
-        GlobalHydra.instance().clear()
 
 
 def parse(overrides: Sequence[str], *, sweep: bool) -> tuple[list[Override], list[Problem]]:
@@ -126,8 +88,11 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     return batch
 
 
-def compose(overrides: Sequence[str], *, config_dir: Path | None = None) -> Composed:
-    """Return the config of experiment and overrides; raise InputError where there is no config to go on with."""
+def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_file: Path | None = None) -> Composed:
+    """Return the config of experiment and overrides; raise InputError where there is no config to go on with.
+
+    The experiment is `config_file` if given, else the overrides' experiment=, else the default one.
+    """
     if config_dir and not config_dir.is_dir():
         cure = f"looked for {config_dir.absolute()}"
         raise InputError(
@@ -135,7 +100,7 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None) -> Comp
         )
     parsed, problems = parse(overrides, sweep=False)
     groups = {o.key_or_group: str(o.value()) for o in parsed if o.key_or_group in ("experiment", "backend")}
-    document, found = _document(groups.get("experiment", experiments.DEFAULT), config_dir)
+    document, found = _document(groups.get("experiment", experiments.DEFAULT), config_dir, config_file)
     problems += found
     backend, found = _backend(groups.get("backend"), document, config_dir)
     problems += found
@@ -155,25 +120,47 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None) -> Comp
     name = document.path.stem if document else ""
     if document is None:
         raise InputError(problems)
-    with hydra(config_dir, backend) as app:
-        experiments.ExperimentSource.files[name] = document.path
-        experiments.ExperimentSource.contents[name] = content
+    with hydra_app.opened(config_dir, backend) as app:
+        ExperimentSource.files[name] = document.path
+        ExperimentSource.contents[name] = content
         lines = [f"experiment={name}", f"backend={backend}", *(str(override.input_line) for override in kept)]
         try:
-            config = app.compose_config(config_name=PRIMARY, overrides=lines, run_mode=RunMode.RUN, from_shell=False)
+            config = app.compose_config(
+                config_name=hydra_app.PRIMARY, overrides=lines, run_mode=RunMode.RUN, from_shell=False
+            )
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError([*problems, _translated(error)]) from error
     with open_dict(config):
         del config["hydra"]
     config.experiment = config.experiment or name
     config.search.space = experiments.find_space(config.search.space, document.path)
+    dangling = list(configs.unresolved(config))
     composed = Composed(
         config=configs.sealed(config),
+        resolvable=not dangling,
         problems=problems,
         overridden=frozenset(override.key_or_group for override in parsed),
         document=document,
     )
-    return replace(composed, problems=[*problems, *composed.located(configs.unresolved(config))])
+    return replace(composed, problems=[*problems, *composed.located(dangling)])
+
+
+def show(composed: Composed, config_dir: Path | None, kind: str, package: str | None, *, resolve: bool) -> None:
+    """Print the config (`job`), Hydra's own (`hydra`), or both (`all`) as YAML; raise InputError for mistakes."""
+    if composed.problems:
+        raise InputError(composed.problems)
+    shown: Any = copy.deepcopy(composed.config)
+    if kind != "job":
+        with hydra_app.opened(config_dir) as app:
+            defaults = app.compose_config(config_name=None, overrides=[], run_mode=RunMode.RUN)
+        shown = OmegaConf.merge({"hydra": defaults.hydra}, shown if kind == "all" else {})
+    if package not in (None, "_global_"):
+        found = OmegaConf.select(shown, package)
+        if found is None:
+            problem = configs.unknown_key(str(package), configs.known_keys(shown))
+            raise InputError(replace(problem, where=f"{COMMAND_LINE}: --package"))
+        shown = found if OmegaConf.is_config(found) else OmegaConf.create({package: found})
+    print(OmegaConf.to_yaml(shown, resolve=resolve), end="")
 
 
 def _malformed(text: str, error: HydraException) -> Problem:
@@ -187,9 +174,9 @@ def _malformed(text: str, error: HydraException) -> Problem:
     )
 
 
-def _document(choice: str, config_dir: Path | None) -> tuple[Document | None, list[Problem]]:
+def _document(choice: str, config_dir: Path | None, file: Path | None) -> tuple[Document | None, list[Problem]]:
     try:
-        return read(experiments.find(choice, config_dir)), []
+        return read(file or experiments.find(choice, config_dir)), []
     except InputError as error:
         return None, [problem if problem.where else replace(problem, where=COMMAND_LINE) for problem in error.problems]
 

@@ -1,16 +1,11 @@
-"""Where experiments lie, and how Hydra reads them: experiments/*.yaml, as the group `experiment`."""
+"""Where experiments and their search spaces lie."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from hydra.core.object_type import ObjectType
-from hydra.plugins.config_source import ConfigResult, ConfigSource
-from omegaconf import OmegaConf
 
 import litune
-from litune.documents import read, shown
+from litune.documents import shown
 from litune.errors import InputError, Problem, nearest
 
 GROUP = "experiment"
@@ -69,48 +64,3 @@ def find_space(given: str | None, experiment: Path) -> str | None:
         return next((str(home / given) for home in homes if (home / given).exists()), given)
     names = [f"{experiment.stem}{suffix}" for suffix in (".json", *SUFFIXES)]
     return next((str(home / _SPACES / n) for home in homes for n in names if (home / _SPACES / n).is_file()), None)
-
-
-class ExperimentSource(ConfigSource):
-    """Hydra's view of the experiments. `files` says what it serves; `contents` replaces what lies in a file."""
-
-    files: dict[str, Path] = {}  # noqa: RUF012 - Hydra makes the instances, so what they serve is the class's
-    contents: dict[str, dict[str, Any]] = {}  # noqa: RUF012
-
-    @staticmethod
-    def scheme() -> str:
-        """Return the name that a search path gives this source."""
-        return "experiments"
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        """Return the experiment's config, to be laid over the whole config."""
-        name = self._name(config_path)
-        data = self.contents[name] if name in self.contents else dict(read(self.files[name]).data)
-        return ConfigResult(
-            config=OmegaConf.create(data), path="experiments://", provider=self.provider, header={"package": "_global_"}
-        )
-
-    def available(self) -> bool:
-        """Say that the source exists."""
-        return True
-
-    def is_group(self, config_path: str) -> bool:
-        """Say whether this is the one group that is served here."""
-        return config_path == GROUP
-
-    def is_config(self, config_path: str) -> bool:
-        """Say whether there is such an experiment."""
-        return config_path.startswith(f"{GROUP}/") and self._name(config_path) in self.files
-
-    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """Return what lies under the path, for help and completion."""
-        if config_path == "" and results_filter in (None, ObjectType.GROUP):
-            return [GROUP]
-        if config_path == GROUP and results_filter in (None, ObjectType.CONFIG):
-            return sorted(self.files)
-        return []
-
-    @staticmethod
-    def _name(config_path: str) -> str:
-        name = config_path.removeprefix(f"{GROUP}/")
-        return name.removesuffix(".yaml").removesuffix(".yml")

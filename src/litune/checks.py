@@ -1,0 +1,244 @@
+"""Everything that can be checked before a search starts, told at once, before anything is made."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from litune import config as configs
+from litune import documents, space_file
+from litune.errors import InputError, Problem, nearest
+from litune.schema import BACKENDS, NAME_PATTERN, Config
+from litune.space import Space, name_of
+
+SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks")
+LARGEST_GRID = 100_000
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "gpfs", "ceph", "beegfs", "afs", "9p"}
+_EXTRAS = {"ray": "ray", "nni": "nni"}
+_LOGGER_PACKAGES = {
+    "WandbLogger": "wandb", "MLFlowLogger": "mlflow", "CometLogger": "comet_ml", "NeptuneLogger": "neptune",
+    "TensorBoardLogger": "tensorboard",
+}  # fmt: skip
+
+
+def load_space(config: DictConfig) -> Space:
+    """Return the search space that the config names; raise InputError with all that is wrong with it."""
+    if config.search.space is None:
+        expected = "a search space file, search_spaces/NAME.json beside experiments/NAME.yaml"
+        raise InputError(Problem(key="search.space", got="nothing", expected=expected))
+    return space_file.load(Path(config.search.space))
+
+
+def check(config: DictConfig, space: Space | None) -> list[Problem]:
+    """Return what is wrong, as far as it shows without importing torch; `space` is None where none is searched."""
+    plain = configs.stored(config)
+    problems = [*_limits(Config, plain, ""), *_name(config.name), *_sections(plain), *_packages(plain)]
+    problems += [*_directory(Path(config.search.runs)), *_accelerator(config)]
+    if space is not None:
+        problems += [*_grid(config, space), *_params(config, space)]
+    return problems
+
+
+def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
+    """Import the targets and return what is wrong with them and their arguments, for the space's params too."""
+    from litune import targets
+
+    problems = targets.check(config)
+    if space is None:
+        return problems
+    searched = {name_of(key) for key in space.parameters}
+    problems = [problem for problem in problems if problem.key not in searched]
+    for params in probes(space):
+        if _misfits(config, params):
+            continue  # check() tells these
+        found = targets.check(configs.merge(config, params))
+        found = [problem for problem in found if problem not in problems]
+        problems += _at_space(config, found)
+    return list(dict.fromkeys(problems))
+
+
+def warnings(config: DictConfig) -> list[str]:
+    """Return what is not wrong, but will be trouble."""
+    kind = _file_system(_existing(Path(config.search.runs).absolute()))
+    if kind in _NETWORK and not config.search.storage:
+        return [
+            f"search.runs: {config.search.runs} is on a network file system ({kind}), where SQLite's locks are not "
+            "safe; give search.runs a local directory, or search.storage a database"
+        ]
+    return []
+
+
+def probes(space: Space) -> Iterator[dict[str, Any]]:
+    """Yield params with each parameter at both ends or at every choice, and with what it needs to be active."""
+    for key, parameter in space.parameters.items():
+        for example in parameter.examples():
+            chosen: dict[str, Any] = {key: example}
+            child = key
+            while child in space.conditions:
+                child, option = space.conditions[child]
+                chosen[child] = option
+            for other, (chooser, option) in space.conditions.items():
+                if other not in chosen and chosen.get(chooser) == option:
+                    chosen[other] = space.parameters[other].examples()[0]
+            yield {name_of(name): value for name, value in chosen.items()}
+
+
+def _limits(kind: type, values: Mapping[str, Any], prefix: str) -> Iterator[Problem]:
+    """Yield the values outside their field's limits."""
+    for field in dataclasses.fields(kind):
+        value, key = values.get(field.name), f"{prefix}{field.name}"
+        section = BACKENDS.get(str(value.get("name"))) if key == "backend" and isinstance(value, Mapping) else None
+        section = section or (field.default_factory if isinstance(field.default_factory, type) else None)
+        if dataclasses.is_dataclass(section) and isinstance(value, Mapping):
+            yield from _limits(section, value, f"{key}.")
+        elif value is not None and not (isinstance(value, str) and "${" in value):
+            yield from _limit(key, value, field.metadata)
+
+
+def _limit(key: str, value: Any, limits: Mapping[str, Any]) -> Iterator[Problem]:
+    choices = limits.get("choices")
+    if choices and value not in choices:
+        cure = f"choose it by backend={value}" if key == "backend.name" else ""
+        expected = f"one of {', '.join(choices)}"
+        yield Problem(key=key, got=repr(value), expected=expected, nearest=nearest(str(value), choices), cure=cure)
+    if isinstance(value, (bool, str)) or not isinstance(value, (int, float)):
+        return
+    if "least" in limits and not value >= limits["least"]:
+        yield Problem(key=key, got=repr(value), expected=f"at least {limits['least']}")
+    if "most" in limits and not value <= limits["most"]:
+        yield Problem(key=key, got=repr(value), expected=f"at most {limits['most']}")
+    if "above" in limits and not value > limits["above"]:
+        yield Problem(key=key, got=repr(value), expected=f"more than {limits['above']}")
+
+
+def _name(name: str | None) -> Iterator[Problem]:
+    if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name in (".", "..")):
+        expected = "1 to 80 letters, digits, and . _ -, and not . or .."
+        yield Problem(key="name", got=repr(name), expected=expected)
+
+
+def _sections(plain: Mapping[str, Any]) -> Iterator[Problem]:
+    if not plain["model"]:
+        yield Problem(
+            key="model", got="nothing", expected="a section with _target_, the dotted name of your LightningModule"
+        )
+    if plain["lr_scheduler"] and not plain["optimizer"]:
+        yield Problem(key="lr_scheduler", got="a section", expected="a section optimizer beside it")
+    if plain["objective"]["metric"] == "":
+        yield Problem(key="objective.metric", got="''", expected="the name of a metric that the model logs")
+
+
+def _packages(plain: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the packages that the chosen backend and loggers need and that are not installed."""
+    extra = _EXTRAS.get(str(plain["backend"]["name"]))
+    if extra and importlib.util.find_spec(extra) is None:
+        cure = f"install it with: pip install 'litune[{extra}]'"
+        yield Problem(key="backend", got=f"{extra}, which is not installed", expected="an installed backend", cure=cure)
+    for name, section in (plain["logger"] or {}).items():
+        kind = str((section or {}).get("_target_", "")).rpartition(".")[2]
+        package = _LOGGER_PACKAGES.get(kind)
+        if package and importlib.util.find_spec(package) is None:
+            cure = f"install it with: pip install {package}"
+            yield Problem(key=f"logger.{name}", got=kind, expected=f"the package {package}", cure=cure)
+
+
+def _directory(runs: Path) -> Iterator[Problem]:
+    existing = _existing(runs.absolute())
+    if not existing.is_dir():
+        yield Problem(key="search.runs", got=str(runs), expected=f"a directory ({documents.shown(existing)} is a file)")
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        yield Problem(key="search.runs", got=str(runs), expected=f"a writable directory ({existing} is not)")
+
+
+def _existing(path: Path) -> Path:
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _file_system(path: Path) -> str:
+    """Return the type of the file system that holds the path, "" where that cannot be known."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.is_file():
+        return ""
+    rows = [line.split() for line in mounts.read_text().splitlines()]
+    holding = [(len(row[1]), row[2]) for row in rows if path.resolve().is_relative_to(row[1].replace("\\040", " "))]
+    return max(holding)[1] if holding else ""
+
+
+def _accelerator(config: DictConfig) -> Iterator[Problem]:
+    wanted = str(config.trainer.accelerator)
+    devices = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, and either of them under WSL
+    if wanted in ("gpu", "cuda") and sys.platform == "linux" and not any(Path(device).exists() for device in devices):
+        cure = "trainer.accelerator=cpu or auto runs here"
+        yield Problem(key="trainer.accelerator", got=wanted, expected="a GPU, and this machine has none", cure=cure)
+
+
+def _grid(config: DictConfig, space: Space) -> Iterator[Problem]:
+    if config.search.algorithm != "grid":
+        return
+    for name in space.continuous():
+        expected = "choice, randint, quniform or qloguniform, or another algorithm"
+        [problem] = _at_space(
+            config, [Problem(key=name, got="a continuous parameter in a grid search", expected=expected)]
+        )
+        yield problem
+    size = space.grid_size()
+    if size is not None and size > LARGEST_GRID:
+        cure = "use a coarser q or fewer choices, or search.algorithm=random with search.trials as the limit"
+        expected = f"at most {LARGEST_GRID:,}"
+        yield Problem(key="search.algorithm", got=f"a grid of {size:,} points", expected=expected, cure=cure)
+
+
+def _params(config: DictConfig, space: Space) -> Iterator[Problem]:
+    """Yield the parameters that the config cannot take, tried at both ends or at all choices."""
+    known = configs.known_keys(config)
+    refused: set[str] = set()
+    for name in space.names:
+        section = name.partition(".")[0]
+        if section not in SEARCHABLE:
+            refused.add(name)
+            searchable = [key for key in known if key.partition(".")[0] in SEARCHABLE and "." in key]
+            expected = f"a key below {', '.join(SEARCHABLE)}"
+            problem = Problem(key=name, got="a parameter", expected=expected, nearest=nearest(name, searchable))
+            yield from _at_space(config, [problem])
+        elif section != "trainer" and not config[section] and f"{section}._name" not in space.names:
+            refused.add(name)
+            expected = f"a section {section} in the config, or {section}._name in the space"
+            yield from _at_space(config, [Problem(key=name, got="a parameter", expected=expected)])
+    misfits = [
+        problem
+        for params in probes(space)
+        for problem in _misfits(config, {name: value for name, value in params.items() if name not in refused})
+    ]
+    yield from _at_space(config, list(dict.fromkeys(misfits)))
+
+
+def _misfits(config: DictConfig, params: Mapping[str, Any]) -> Sequence[Problem]:
+    try:
+        configs.merge(config, params)
+    except InputError as error:
+        return error.problems
+    return ()
+
+
+def _at_space(config: DictConfig, problems: list[Problem]) -> list[Problem]:
+    """Return the problems with the place in the search space's file of the parameter that they are about."""
+    path = Path(config.search.space or "")
+    if not problems or not path.is_file():
+        return problems
+    document = documents.read(path)
+    return [
+        dataclasses.replace(problem, where=document.where(problem.key)) if _holds(document, problem.key) else problem
+        for problem in problems
+    ]
+
+
+def _holds(document: documents.Document, key: str) -> bool:
+    return any(key == line or key.startswith(f"{line}.") for line in document.lines)
