@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from litune import config as configs
 from litune import documents, space_file
 from litune.errors import InputError, Problem, nearest
-from litune.schema import BACKENDS, NAME_PATTERN, Config
+from litune.schema import NAME_PATTERN, Config
 from litune.space import Space, name_of
 
 SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks")
@@ -40,7 +40,12 @@ def load_space(config: DictConfig) -> Space:
 def check(config: DictConfig, space: Space | None) -> list[Problem]:
     """Return what is wrong, as far as it shows without importing torch; `space` is None where none is searched."""
     plain = configs.stored(config)
-    problems = [*_limits(Config, plain, ""), *_name(config.name), *_sections(plain), *_packages(plain)]
+    problems = [
+        *_limits(Config, plain, OmegaConf.get_type(config.backend)),
+        *_name(config.name),
+        *_sections(plain),
+        *_packages(plain),
+    ]
     problems += [*_directory(Path(config.search.runs)), *_accelerator(config)]
     if space is not None:
         problems += [*_grid(config, space), *_params(config, space)]
@@ -91,14 +96,13 @@ def probes(space: Space) -> Iterator[dict[str, Any]]:
             yield {name_of(name): value for name, value in chosen.items()}
 
 
-def _limits(kind: type, values: Mapping[str, Any], prefix: str) -> Iterator[Problem]:
+def _limits(kind: type, values: Mapping[str, Any], backend: type | None, prefix: str = "") -> Iterator[Problem]:
     """Yield the values outside their field's limits."""
     for field in dataclasses.fields(kind):
         value, key = values.get(field.name), f"{prefix}{field.name}"
-        section = BACKENDS.get(str(value.get("name"))) if key == "backend" and isinstance(value, Mapping) else None
-        section = section or (field.default_factory if isinstance(field.default_factory, type) else None)
+        section = backend if key == "backend" else field.default_factory
         if dataclasses.is_dataclass(section) and isinstance(value, Mapping):
-            yield from _limits(section, value, f"{key}.")
+            yield from _limits(section, value, backend, f"{key}.")
         elif value is not None and not (isinstance(value, str) and "${" in value):
             yield from _limit(key, value, field.metadata)
 

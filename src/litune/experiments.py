@@ -17,7 +17,8 @@ _SPACES = "search_spaces"
 def directories(config_dir: Path | None) -> list[Path]:
     """Return where experiments are looked for: the first that has one wins."""
     given = [config_dir / GROUP, config_dir / "experiments"] if config_dir else []
-    return [*given, Path("experiments"), *_checkout("experiments")]
+    here = Path("experiments")
+    return [*given, here, *(place for place in _checkout("experiments") if place != here.absolute())]
 
 
 def _checkout(name: str) -> list[Path]:

@@ -17,6 +17,10 @@ from litune.signatures import TARGET, Mismatch, conform, signature
 __all__ = ["SCHEDULER_OPTIONS", "arguments", "check", "instantiate", "locate", "trust", "typed"]
 
 SCHEDULER_OPTIONS = ("interval", "frequency", "monitor", "strict", "name")
+_KINDS = {  # section -> what its target must be, by the names of the classes that it descends from
+    "model": "LightningModule", "data": "LightningDataModule", "optimizer": "Optimizer",
+    "lr_scheduler": "LRScheduler", "callbacks": "Callback", "logger": "Logger",
+}  # fmt: skip
 _SUPPLIED = {"optimizer": {"params"}, "lr_scheduler": {"optimizer", *SCHEDULER_OPTIONS}, "logger": {"save_dir"}}
 _CALLING = ("_partial_", "_args_")  # Hydra's words for how to call
 
@@ -24,7 +28,9 @@ _CALLING = ("_partial_", "_args_")  # Hydra's words for how to call
 def check(config: DictConfig) -> list[Problem]:
     """Return what is wrong with the sections that name a target: the name, its import, its arguments."""
     trust(config.allow)
-    problems = [problem for key, section, extra in _sections(config) for problem in _bind(section, key, extra)[1]]
+    problems: list[Problem] = []
+    for key, section, extra in _sections(config):
+        problems += _bind(section, key, extra)[1] or _wrong_kind(section, key)
     return list(dict.fromkeys(problems))
 
 
@@ -106,6 +112,15 @@ def _bind(section: Any, key: str, extra: set[str]) -> tuple[dict[str, Any], list
     unsupplied = extra - accepted.arguments.keys() if key == "model" and not accepted.open else set()
     problems += [_unsupplied(name, section[TARGET]) for name in sorted(unsupplied)]
     return bound, problems
+
+
+def _wrong_kind(section: Mapping[str, Any], key: str) -> list[Problem]:
+    """Return what is wrong with a section whose target is a class of another kind than its place asks for."""
+    kind = _KINDS.get(key.partition(".")[0])
+    target = locate(section[TARGET])
+    if kind is None or not isinstance(target, type) or kind in {base.__name__ for base in target.__mro__}:
+        return []
+    return [Problem(key=f"{key}.{TARGET}", got=section[TARGET], expected=f"a subclass of {kind}")]
 
 
 def _nested(value: Any, key: str) -> Iterator[Problem]:

@@ -1,0 +1,120 @@
+"""Command lines with mistakes in them."""
+
+from __future__ import annotations
+
+import pytest
+
+SEARCH = {
+    "misspelt key": (["search.trails=3"], ["command line: search.trails: ", "did you mean search.trials?"]),
+    "misspelt section": (["serach.trials=3"], ["command line: serach.trials: ", "did you mean search.trials?"]),
+    "key at the wrong level": (["trials=3"], ["command line: trials: ", "did you mean search.trials?"]),
+    "added key": (["++search.foo=1"], ["command line: search.foo: got an unknown key"]),
+    "deleted key that is not there": (["~model.nope"], ["command line: model.nope: got an unknown key"]),
+    "wrong type": (["seed=x"], ["command line: seed: got 'x'; expected int"]),
+    "no trials": (["search.trials=0"], ["command line: search.trials: got 0; expected at least 1"]),
+    "no workers": (["search.parallel=0"], ["command line: search.parallel: got 0; expected at least 1"]),
+    "no time": (["search.timeout=0"], ["command line: search.timeout: got 0.0; expected more than 0"]),
+    "direction": (["objective.mode=maximum"], ["command line: objective.mode: ", "did you mean max?"]),
+    "algorithm": (["search.algorithm=tpee"], ["command line: search.algorithm: ", "did you mean tpe?"]),
+    "precision": (["trainer.precision=bf16-mixd"], ["command line: trainer.precision: ", "did you mean bf16-mixed?"]),
+    "unknown backend": (["backend=opuna"], ["command line: backend: got opuna", "did you mean optuna?"]),
+    "backend by its name": (["backend.name=ray"], ["backend.name: got 'ray'", "choose it by backend=ray"]),
+    "key of another backend": (["backend.num_cpus=2"], ["command line: backend.num_cpus: got an unknown key"]),
+    "unknown experiment": (["experiment=mien"], ["command line: experiment: got mien", "did you mean mine?"]),
+    "two values": (["search.trials=3,4"], ["command line: search.trials: got 3,4; expected one value", "add -m"]),
+    "no value": (["hello world"], ["command line: got 'hello world'; expected KEY=VALUE"]),
+    "unclosed brace": (["name={a"], ["command line: name: got 'name={a'"]),
+    "dashes": (["--trials=3"], ["command line: got --trials=3", "did you mean search.trials=...?"]),
+    "misspelt option": (["--multrun"], ["command line: got --multrun", "did you mean --multirun?"]),
+    "conflicting options": (["-m", "--cfg", "job"], ["got --cfg and --multirun together"]),
+    "two experiments": (["--config-file", "experiments/mine.yaml"], ["got --config-file and experiment= together"]),
+    "option without its value": (["--config-dir"], ["command line: got argument --config-dir/-cd: expected one"]),
+    "no such directory": (["--config-dir", "nope"], ["--config-dir: got nope; expected a directory"]),
+    "one name for two runs": (["-m", "name=a", "seed=1,2"], ["command line: name: got a for 2 runs"]),
+    "space that is not there": (["search.space=nope.json"], ["nope.json: got no such file"]),
+    "GPU that is not there": (["trainer.accelerator=gpu"], ["trainer.accelerator: got gpu"]),
+    "runs in a file": (["search.runs=my_net.py"], ["search.runs: got my_net.py; expected a directory"]),
+    "grid over a range": (["search.algorithm=grid"], ["mine.json:1: model.lr: got a continuous parameter in a grid"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SEARCH)
+def test_a_mistake_on_the_command_line_is_refused(project, case, monkeypatch):
+    from pathlib import Path
+
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: not str(path).startswith("/dev/") and exists(path))
+    argv, said = SEARCH[case]
+    project.assert_refused(project.search("experiment=mine", *argv), *said)
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "a/b", "/etc", "../x", "a b", "a\tb", "é", "a" * 81, "a;rm", "$(id)", "a*", "~", "a:b", "-\n"]
+)
+def test_a_name_that_could_leave_the_run_directory_is_refused(project, name):
+    quoted = "'" + name.replace("\\", "\\\\") + "'"
+    project.assert_refused(project.search("experiment=mine", f"name={quoted}"), "command line: name: got ", "letters")
+
+
+def test_all_mistakes_of_a_command_line_come_at_once(project):
+    result = project.search(
+        "experiment=mine", "seed=x", "search.trails=1", "search.parallel=0", "backend=opuna", "foo bar"
+    )
+    project.assert_refused(result, "seed: ", "search.trails: ", "search.parallel: ", "backend: ", "'foo bar'")
+    assert len(result[2].splitlines()) == 5
+
+
+SPACE_KEYS = {
+    "unknown trainer option": ("trainer.max_epoch", "did you mean trainer.max_epochs?"),
+    "unknown section": ("modle.lr", "expected a key below model, data"),
+    "what the search itself is made of": ("search.trials", "expected a key below model, data"),
+    "an empty section": ("lr_scheduler.gamma", "expected a section lr_scheduler in the config"),
+}
+
+
+@pytest.mark.parametrize("case", SPACE_KEYS)
+def test_a_parameter_that_the_config_lacks_is_told_with_its_line(project, case):
+    key, said = SPACE_KEYS[case]
+    project.write("search_spaces/mine.json", f'{{\n"{key}": {{"_type": "uniform", "_value": [0, 1]}}}}\n')
+    project.assert_refused(project.search("experiment=mine"), f"search_spaces/mine.json:2: {key}: ", said)
+
+
+def test_a_choice_that_the_type_rejects_is_told_with_its_line(project):
+    space = '{\n"trainer.max_epochs": {"_type": "choice", "_value": [1, "many"]},\n'
+    space += '"model.hidden": {"_type": "choice", "_value": [1, "wide"]}}\n'
+    project.write("search_spaces/mine.json", space)
+    project.assert_refused(
+        project.search("experiment=mine"),
+        "search_spaces/mine.json:2: trainer.max_epochs: got 'many'; expected int",
+        "search_spaces/mine.json:3: model.hidden: got 'wide'; expected int",
+    )
+
+
+REPLAY = {
+    "no trial": (["replay=runs/a"], ["command line: trial: got nothing"]),
+    "no run": (["trial=3"], ["command line: replay: got nothing"]),
+    "not a number": (["replay=runs/a", "trial=x"], ["command line: trial: got 'x'"]),
+    "overrides": (["replay=runs/a", "trial=1", "seed=3"], ["command line: got seed=3"]),
+    "unknown run": (["replay=runs/a", "trial=1"], ["'runs/a'"]),
+}
+
+
+@pytest.mark.parametrize("case", REPLAY)
+def test_a_replay_of_what_is_not_there_is_refused(project, case):
+    argv, said = REPLAY[case]
+    project.assert_refused(project.train(*argv), *said)
+
+
+LITUNE = {
+    "misspelt command": (["serach"], ["command line: got serach", "did you mean search?"]),
+    "no run given": (["best"], ["the following arguments are required: run"]),
+    "unknown run": (["best", "nope"], ["'nope'"]),
+    "unknown format": (["trials", "nope", "--format", "xml"], ["invalid choice: 'xml'"]),
+    "superfluous word": (["doctor", "now"], ["unrecognized arguments: now"]),
+}
+
+
+@pytest.mark.parametrize("case", LITUNE)
+def test_a_mistake_in_the_litune_command_is_refused(project, case):
+    argv, said = LITUNE[case]
+    project.assert_refused(project.litune(*argv), *said)

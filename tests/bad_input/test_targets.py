@@ -1,0 +1,80 @@
+"""Sections whose target or arguments cannot be: found before anything starts."""
+
+from __future__ import annotations
+
+import pytest
+
+MODEL = {
+    "not importable": ("my_nett.Net", ["there is no module my_nett", "did you mean my_net.Net?"]),
+    "no such class": ("my_net.Nett", ["expected a class in my_net: Net", "did you mean my_net.Net?"]),
+    "not a dotted name": ("Net", ["expected the dotted name of a class"]),
+    "outside the allow-list": ("sklearn.svm.SVC", ["add it to the config: allow: [sklearn]"]),
+    "a function that loads pickles": ("torch.load", ["expected a class that a training is made of"]),
+    "a function that downloads code": ("torch.hub.load", ["expected a class that a training is made of"]),
+    "the shell": ("os.system", ["expected a name in torch,"]),
+    "the shell by way of a framework": ("torch.serialization.os.system", ["os is a module"]),
+    "the shell by way of the user's module": ("my_net.torch.serialization.os.system", ["torch is a module"]),
+    "a dunder": ("my_net.Net.__init__.__globals__", ["expected the dotted name of a class"]),
+    "a module": ("torch.nn", ["nn is a module"]),
+    "another kind of class": ("torch.nn.Linear", ["in_features", "out_features"]),
+    "a function of the user's": ("my_net.make", ["add it to the config: allow: [my_net]"]),
+}
+
+
+@pytest.mark.parametrize("case", MODEL)
+def test_a_target_that_cannot_be_is_refused(project, case):
+    target, said = MODEL[case]
+    project.write("my_net.py", (project.root / "my_net.py").read_text() + "\n\ndef make(): pass\n")
+    result = project.train("experiment=mine", f"model._target_={target}")
+    project.assert_refused(
+        result, "command line: model._target_: ", *said[:1]
+    ) if case != "another kind of class" else (project.assert_refused(result, *said))
+    for text in said:
+        assert text in result[2]
+
+
+def test_a_class_of_another_kind_is_refused(project):
+    result = project.train("experiment=mine", "~optimizer.lr", "optimizer._target_=torch.nn.Identity")
+    project.assert_refused(result, "optimizer._target_: got torch.nn.Identity; expected a subclass of Optimizer")
+
+
+ARGUMENTS = {
+    "unknown": ("model.hiden=3", ["command line: model.hiden: got an unknown argument", "did you mean model.hidden?"]),
+    "wrong type": ("model.lr=high", ["command line: model.lr: got 'high'; expected float"]),
+    "a fraction for an int": ("model.hidden=0.5", ["command line: model.hidden: got 0.5; expected int"]),
+    "null": ("model.hidden=null", ["command line: model.hidden: got null; expected int"]),
+    "missing": ("~model.hidden", ["model.hidden: got nothing; expected a value, my_net.Net needs it"]),
+    "of the optimizer": ("optimizer.momentun=0.9", ["command line: optimizer.momentun: got an unknown argument"]),
+    "a loss that the model has no argument for": (
+        "criterion._target_=torch.nn.MSELoss",
+        ["criterion: got a section; expected no such section: my_net.Net has no argument criterion to take it"],
+    ),
+    "a callback without what it needs": (
+        "callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping",
+        ["callbacks.stop.monitor: got nothing"],
+    ),
+    "a target inside a value": ("model.act={_target_: os.system}", ["model.act._target_: got os.system"]),
+}
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_an_argument_that_does_not_fit_the_signature_is_refused(project, case):
+    override, said = ARGUMENTS[case]
+    project.assert_refused(project.train("experiment=mine", override), *said)
+
+
+BROKEN = {
+    "syntax error": ("x = 1\ndef f(:\n", ["my_net.py:2: SyntaxError"]),
+    "raises": ("import os\nraise RuntimeError('no data')\n", ["my_net.py:2: RuntimeError: no data"]),
+    "exits": ("import sys\nsys.exit(0)\n", ["my_net.py:2: SystemExit: 0"]),
+    "imports what is not there": ("import torch\nimport no_such_thing\n", ["my_net.py:2: ModuleNotFoundError"]),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_module_that_cannot_be_imported_is_told_once_with_its_line(project, case):
+    text, said = BROKEN[case]
+    project.write("my_net.py", text)
+    result = project.train("experiment=mine")
+    project.assert_refused(result, *said)
+    assert len(result[2].splitlines()) == 1

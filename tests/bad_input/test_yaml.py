@@ -1,0 +1,94 @@
+"""Experiments with mistakes in them: each is refused with its file, line and key, and the nearest right name."""
+
+from __future__ import annotations
+
+import pytest
+
+FILE = "experiments/mine.yaml"
+
+# id: (what is appended to a good experiment, what must be said)
+APPENDED = {
+    "unknown section": ("modle: {hidden: 3}\n", [f"{FILE}:9: modle.hidden: ", "did you mean model.hidden?"]),
+    "unknown key": ("trainer:\n  max_epoch: 5\n", [f"{FILE}:10: trainer.max_epoch: ", "trainer.max_epochs?"]),
+    "key at the wrong level": ("trials: 7\n", [f"{FILE}:9: trials: ", "did you mean search.trials?"]),
+    "wrong type": ("seed: many\n", [f"{FILE}:9: seed: got 'many'; expected int"]),
+    "fraction for a whole number": ("seed: 1.5\n", [f"{FILE}:9: seed: got 1.5; expected int"]),
+    "bool for a number": ("search: {trials: true}\n", [f"{FILE}:9: search.trials: got True; expected int"]),
+    "null for a value": ("search:\n  trials: null\n", [f"{FILE}:10: search.trials: got null; expected int"]),
+    "a value for a section": ("callbacks: 3\n", [f"{FILE}:9: callbacks: got 3; expected a section"]),
+    "a section for a value": ("seed: {a: 1}\n", [f"{FILE}:9: seed.a: ", "no key below seed"]),
+    "too small": ("search: {trials: 0}\n", [f"{FILE}:9: search.trials: got 0; expected at least 1"]),
+    "not one of the choices": ("search: {pruner: medain}\n", [f"{FILE}:9: search.pruner: ", "did you mean median?"]),
+    "unknown backend": ("backend: raay\n", [f"{FILE}:9: backend: got raay", "did you mean ray?"]),
+    "unknown backend by name": ("backend: {name: optun}\n", [f"{FILE}:9: backend: ", "did you mean optuna?"]),
+    "tab": ("trainer:\n\tmax_epochs: 3\n", [f"{FILE}:10: ", "spaces, not tabs"]),
+    "unclosed bracket": ("allow: [a, b\n", [f"{FILE}:10: ", "expected valid YAML"]),
+    "duplicate key": ("model: {}\n", [f"{FILE}:9: model: got the key again; expected it once (it is on line 1)"]),
+    "python tag": ("name: !!python/name:os.system\n", [f"{FILE}:9: name: got the tag !!python/name:os.system"]),
+    "python object": ("name: !!python/object/apply:os.system [true]\n", [f"{FILE}:9: name: got the tag !!python"]),
+    "key that YAML reads as a bool": ("data: {on: 1}\n", [f"{FILE}:9: data: got the key on", "quote it"]),
+    "missing reference": ("criterion: {a: '${nope.x}'}\n", [f"{FILE}:9: criterion.a: ", "'nope.x' not found"]),
+    "circular reference": ("data: {a: '${.b}', b: '${.a}'}\n", [f"{FILE}:9: data.a: ", "lead back to itself"]),
+    "unset variable": ("data: {a: '${oc.env:NO_SUCH_X}'}\n", [f"{FILE}:9: data.a: ", "'NO_SUCH_X' not found"]),
+    "scheduler without optimizer": (
+        "lr_scheduler: {_target_: torch.optim.lr_scheduler.StepLR, step_size: 1}\noptimizer: null\n",
+        [f"{FILE}:10: optimizer: got the key again"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", APPENDED)
+def test_a_mistake_in_an_experiment_is_told_with_its_place(project, case):
+    text, said = APPENDED[case]
+    project.write(FILE, (project.root / FILE).read_text() + text)
+    project.assert_refused(project.search("experiment=mine"), *said)
+
+
+WHOLE = {
+    "empty": (b"", [f"{FILE}: got an empty file"]),
+    "only a comment": (b"# nothing\n", [f"{FILE}: got an empty file"]),
+    "a list": (b"- a\n- b\n", [f"{FILE}:1: got a sequence; expected keys and values"]),
+    "a word": (b"hello\n", [f"{FILE}:1: got a scalar; expected keys and values"]),
+    "not UTF-8": (b"name: a\nmodel: \xff\n", [f"{FILE}:2: got a byte that is not UTF-8 (0xff)"]),
+    "binary": (b"\x00\x01\x02", [f"{FILE}", "expected valid YAML"]),
+    "no metric": (b"model: {_target_: my_net.Net, hidden: 1}\n", ["objective.metric: got nothing"]),
+    "no model": (b"objective: {metric: a}\n", ["model: got nothing; expected a section with _target_"]),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_an_experiment_that_is_none_is_refused(project, case):
+    text, said = WHOLE[case]
+    project.write(FILE, text)
+    project.assert_refused(project.search("experiment=mine"), *said)
+
+
+def test_all_mistakes_of_a_file_come_at_once(project):
+    project.write(
+        FILE,
+        "model: {_target_: my_net.Net, hiden: 3, act: 1}\nobjective: {metric: a, mode: up}\n"
+        "trainer: {max_epoch: 1}\nsearch: {trials: -1}\n",
+    )
+    result = project.search("experiment=mine", "search.trails=3")
+    project.assert_refused(
+        result,
+        f"{FILE}:1: model.hiden: got an unknown argument",
+        "did you mean model.hidden?",
+        f"{FILE}:1: model.act: got 1; expected str",
+        f"{FILE}:1: model.hidden: got nothing",
+        f"{FILE}:2: objective.mode: got 'up'; expected one of max, min",
+        f"{FILE}:3: trainer.max_epoch: ",
+        f"{FILE}:4: search.trials: got -1; expected at least 1",
+        "command line: search.trails: ",
+    )
+    assert len(result[2].splitlines()) == 7
+
+
+def test_a_file_that_is_not_there_says_where_it_was_looked_for(project):
+    where = project.root / "nowhere.yaml"
+    project.assert_refused(project.search("experiment=nowhere.yaml"), "got no such file", f"looked for {where}")
+    project.assert_refused(project.train("--config-file", "nowhere.yaml"), "got no such file", f"looked for {where}")
+
+
+def test_a_directory_is_no_experiment(project):
+    project.assert_refused(project.train("--config-file", "experiments"), "experiments: got a directory")
