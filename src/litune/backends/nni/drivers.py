@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -16,13 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litune.backends.nni import wire
+from litune.backends.nni.rest import Manager
 
 LOG = "driver.log"
 _STEP = 0.02  # seconds between two looks for the driver's socket
-_OURS = ("backend", "name", "backend.manager")
+_MAIN = "import sys; from litune.cli import main; sys.exit(main())"
+SPACE = "nni_space.json"
 
 
-def reach(arguments: Sequence[str], manager: str) -> wire.Line:
+def reach(arguments: Sequence[str], manager: Manager) -> wire.Line:
     """Connect to the experiment's driver, started if need be; SystemExit where it cannot start."""
     directory = run_directory(arguments)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,10 +44,9 @@ def run_directory(arguments: Sequence[str]) -> Path:
     return Path(runs[-1] if runs else "runs").absolute() / f"nni-{os.environ['NNI_EXP_ID']}"
 
 
-def _start(arguments: Sequence[str], manager: str, directory: Path) -> wire.Line:
-    own = ["backend=nni", f"name={directory.name}", f"backend.manager={manager}"]
-    kept = [argument for argument in arguments if argument.partition("=")[0] not in _OURS]
-    command = [sys.executable, "-m", "litune.cli", "search", *kept, *own]
+def _start(arguments: Sequence[str], manager: Manager, directory: Path) -> wire.Line:
+    command = [sys.executable, "-c", _MAIN, "search", *_as_nni_has_it(manager, directory), *arguments]
+    command += ["backend=nni", f"name={directory.name}", f"backend.manager={manager.url}"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NNI_")}
     log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     before = os.fstat(log).st_size
@@ -58,3 +60,15 @@ def _start(arguments: Sequence[str], manager: str, directory: Path) -> wire.Line
     text = (directory / LOG).read_bytes()[before:].decode(errors="replace")
     print(f"the driver of this experiment's trials did not start:\n{text}", file=sys.stderr)
     sys.exit(process.returncode or 1)
+
+
+def _as_nni_has_it(manager: Manager, directory: Path) -> list[str]:
+    """Return the overrides that say what NNI's config says: the search space, and how many trials."""
+    experiment = manager.get("/experiment")["params"]
+    space = experiment["searchSpace"]
+    path = directory / SPACE
+    path.write_text(space if isinstance(space, str) else json.dumps(space, indent=2))
+    own = [f"search.space={json.dumps(str(path))}", f"search.parallel={experiment['trialConcurrency']}"]
+    if experiment.get("maxTrialNumber"):
+        own.append(f"search.trials={experiment['maxTrialNumber']}")
+    return own

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         else:
             from litune.backends.nni import drivers
 
-            driver = drivers.reach(arguments, channel.manager.url)
+            driver = drivers.reach(arguments, channel.manager)
         driver.send({"type": "trial", "trial": trial})
         return _follow(driver, channel)
     except _Stopped as stop:
