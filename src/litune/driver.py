@@ -60,7 +60,7 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
         from litune import training
 
         try:
-            training.load_data(config)
+            training.load_ahead(config)
         except Exception as error:  # noqa: BLE001 - the user's code; what it raises is told once, before any trial
             return {"problems": [vars(_data_problem(error))]}
         return {}

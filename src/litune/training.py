@@ -60,8 +60,13 @@ def run_trial(config: DictConfig, trial: Trial) -> Outcome:
     )
 
 
-def load_data(config: DictConfig) -> None:
-    """Load the experiment's data once in this process, so that processes forked from it share the pages."""
+def load_ahead(config: DictConfig) -> None:
+    """Load the data, and what a first fit would import, so that processes forked from this one share the pages."""
+    if any("TensorBoardLogger" in section._target_ for section in config.logger.values() if section):
+        importlib.import_module("torch.utils.tensorboard")
+        importlib.import_module("tensorboard.summary")
+    importlib.import_module("torch.utils.serialization.config")  # writing a checkpoint
+    importlib.import_module("fsspec.implementations.local")
     if config.data:
         data = targets.instantiate(config.data)
         data.prepare_data()
