@@ -35,7 +35,7 @@ from litune.suggest import choose_algorithm
 from litune.table import TrialRow
 from litune.workers import limits
 
-LAG = 8  # docs/decisions/lag.md
+LAG = 4  # docs/decisions/lag.md
 FORMAT = 1
 PACKAGES = ("litune", "torch", "pytorch-lightning", "lightning", "optuna", "numpy")
 # The sections of the config that no trial's outcome depends on; of `search` only what Terms takes from it counts.
