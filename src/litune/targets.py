@@ -31,7 +31,13 @@ def check(config: DictConfig) -> list[Problem]:
     problems: list[Problem] = []
     for key, section, extra in _sections(config):
         problems += _bind(section, key, extra)[1] or _wrong_kind(section, key)
-    return list(dict.fromkeys(problems))
+    return list(dict.fromkeys(_as_written(config, problem) for problem in problems))
+
+
+def _as_written(config: DictConfig, problem: Problem) -> Problem:
+    """Return the problem with the interpolation instead of its value, which may be a secret of the environment."""
+    node = configs.node_at(config, problem.key)
+    return replace(problem, got=str(node._value())) if node is not None and node._is_interpolation() else problem
 
 
 def typed(config: DictConfig) -> DictConfig:
@@ -44,7 +50,7 @@ def typed(config: DictConfig) -> DictConfig:
         problems += found
         values.update({f"{key}.{name}": value for name, value in arguments.items() if _changed(value, section[name])})
     if problems:
-        raise InputError(dict.fromkeys(problems))
+        raise InputError(dict.fromkeys(_as_written(config, problem) for problem in problems))
     return configs.replaced(config, values)
 
 

@@ -30,6 +30,7 @@ _SCHEDULER_OPTIONS = ("interval", "frequency", "monitor", "strict", "name")
 def run_trial(config: DictConfig, trial: Trial) -> Outcome:
     """Train once, as the merged config says, and return how it ended. What the user's code raises is not caught."""
     started = time.monotonic()
+    config = targets.typed(config)
     objective = configs.objective(config)
     lightning = lightning_of(config)
     logging.getLogger(lightning.__name__).setLevel(logging.WARNING)  # its advertisements and its goodbye

@@ -1,0 +1,182 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from litune import cli, doctor
+from litune.compose import compose
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(*words, cwd=ROOT, **environment):
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_help_lists_every_field_with_its_meaning_and_imports_nothing_heavy():
+    code, out, err = command("-X", "importtime", "search.py", "--help")
+    imported = {line.rpartition("|")[2].strip() for line in err.splitlines() if line.startswith("import time:")}
+    assert code == 0
+    assert not imported & {"torch", "optuna", "ray", "nni", "hydra", "numpy"}
+    for row in ("search.trials=20 ", "objective.metric=(required)", "seed=42 ", "model.KEY ", "trainer.max_epochs=10 "):
+        assert row in out
+    for choice in ("digits_mlp", "local, nni, optuna, ray", "backend.num_cpus=null"):
+        assert choice in out
+
+
+def test_a_config_is_shown_and_nothing_is_written(tmp_path):
+    code, out, _ = command(
+        str(ROOT / "search.py"), "--cfg", "job", "search.trials=7", "model.brand_new=3", cwd=tmp_path
+    )
+    shown = OmegaConf.create(out)
+    assert code == 0
+    assert shown.search.trials == 7
+    assert shown.model.brand_new == 3
+    assert shown.experiment == "digits_mlp"
+    assert shown.backend.name == "optuna"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_of_the_config_is_shown(capsys):
+    assert cli.search_main(["--cfg", "job", "-p", "search", "search.trials=7"]) == 0
+    assert OmegaConf.create(capsys.readouterr().out).trials == 7
+
+
+def test_hydras_own_config_is_shown(capsys):
+    assert cli.search_main(["--cfg", "hydra"]) == 0
+    assert "hydra" in OmegaConf.create(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("python search.py search.tr", {"search.trials=", "search.trial_timeout="}),
+        ("python search.py backend=r", {"backend=ray"}),
+        ("python search.py experiment=digits_m", {"experiment=digits_mlp"}),
+        ("python search.py model.hidden=3 trainer.max_ep", {"trainer.max_epochs="}),
+    ],
+)
+def test_the_shell_completes_keys_and_choices(line, expected, monkeypatch, capsys):
+    monkeypatch.setenv("COMP_LINE", line)
+    assert cli.search_main(["-sc", "query=bash"]) == 0
+    assert expected <= set(capsys.readouterr().out.split())
+
+
+def test_the_shell_completes_the_litune_command_too(monkeypatch, capsys):
+    monkeypatch.setenv("COMP_LINE", "litune search backend=op")
+    assert cli.main(["-sc", "query=bash"]) == 0
+    assert capsys.readouterr().out.split() == ["backend=optuna"]
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+MINE = "model: {_target_: my.Net, hidden: 1}\nobjective: {metric: m}\n"
+
+
+def test_an_experiment_lies_in_the_config_directory_here_or_in_the_checkout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "experiments/here.yaml", MINE)
+    write(tmp_path / "conf/experiment/mine.yaml", MINE.replace("1", "2"))
+    write(tmp_path / "conf/search_spaces/mine.json", "{}")
+    write(tmp_path / "conf/experiment/here.yaml", "# @package _global_\n" + MINE.replace("1", "3"))
+    conf = Path("conf")
+    assert compose(["experiment=here"]).config.model.hidden == 1
+    assert compose(["experiment=here"], config_dir=conf).config.model.hidden == 3
+    mine = compose(["experiment=mine"], config_dir=conf).config
+    assert (mine.model.hidden, mine.experiment, mine.search.space) == (2, "mine", "conf/search_spaces/mine.json")
+    assert compose(["experiment=conf/experiment/mine.yaml"]).config.model.hidden == 2
+    assert compose(["experiment=digits_mlp"]).config.experiment == "digits_mlp"
+
+
+def test_a_group_of_the_users_own_may_build_on_ours(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "conf/experiment/mine.yaml", MINE)
+    write(tmp_path / "conf/backend/cluster.yaml", "defaults: [ray, _self_]\nnum_cpus: 7\n")
+    backend = compose(["experiment=mine", "backend=cluster"], config_dir=Path("conf")).config.backend
+    assert (backend.name, backend.num_cpus) == ("ray", 7)
+
+
+def test_an_experiment_may_choose_its_backend_and_the_command_line_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "experiments/mine.yaml", MINE + "backend: {name: ray, num_cpus: 3}\n")
+    assert compose(["experiment=mine"]).config.backend.num_cpus == 3
+    write(tmp_path / "experiments/mine.yaml", MINE + "backend: local\n")
+    assert compose(["experiment=mine"]).config.backend.name == "local"
+    assert compose(["experiment=mine", "backend=optuna"]).config.backend.name == "optuna"
+
+
+def test_overrides_add_replace_and_delete(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "experiments/mine.yaml", MINE + "optimizer: {_target_: torch.optim.Adam, lr: 1}\n")
+    words = ["experiment=mine", "model.a.b=[1,2]", "+model.c=x", "++model.hidden=9", "~optimizer.lr", "logger.csv=null"]
+    config = compose(words).config
+    assert config.model == {"_target_": "my.Net", "hidden": 9, "a": {"b": [1, 2]}, "c": "x"}
+    assert config.optimizer == {"_target_": "torch.optim.Adam"}
+    assert config.logger.csv is None
+
+
+ONE_BATCH = ("trainer.max_epochs=1", "model.hidden=8", "trainer.limit_train_batches=1")
+
+
+def test_a_multirun_trains_each_combination_in_a_directory_of_its_own(tmp_path):
+    code, out, err = command(str(ROOT / "train.py"), "-m", "seed=1,2", *ONE_BATCH, cwd=tmp_path)
+    assert code == 0, err
+    assert "# seed=1 trainer.max_epochs=1" in out
+    assert "# seed=2 trainer.max_epochs=1" in out
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_the_config_of_a_run_is_an_experiment_like_any_other(tmp_path, monkeypatch):
+    code, _, err = command(str(ROOT / "train.py"), "name=a", *ONE_BATCH, cwd=tmp_path)
+    assert code == 0, err
+    monkeypatch.chdir(tmp_path)
+    again = compose(["seed=3"], config_file=Path("runs/a/config.yaml"))
+    assert (again.config.model.hidden, again.config.seed, again.config.experiment) == (8, 3, "digits_mlp")
+    assert not again.problems
+
+
+def test_the_doctor_finds_this_installation_well(capsys):
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    for word in ("torch", "cores", "GPUs", "extra ray", "all is well"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("found", "needed", "cure"),
+    [
+        ({"torch": "2.13.0", "torchvision": "0.29.2"}, "torch>=2.14.0", "torch==2.15.0 torchvision==0.29.2"),
+        ({"torch": "2.14.0+cpu", "torchvision": "0.28.0"}, "torch==2.13.0", "torch==2.15.0 torchvision==0.29.2"),
+        ({"torch": None}, "", "pip install torch"),
+        ({"pytorch-lightning": "2.6.2"}, "", "pytorch-lightning!=2.6.2,!=2.6.3"),
+        ({"lightning": "2.6.3"}, "", "lightning!=2.6.2,!=2.6.3"),
+        ({"nni": "3.0", "setuptools": "81.0.0"}, "", "setuptools<81"),
+    ],
+)
+def test_the_doctor_knows_bad_pairs_and_their_cure(found, needed, cure):
+    [ailment] = doctor.diagnose(found, needed)
+    assert cure in ailment.cure
+
+
+def test_the_doctor_leaves_good_pairs_alone():
+    found = {"torch": "2.13.0+cu130", "torchvision": "0.28.0", "setuptools": "82.0", "nni": None}
+    assert list(doctor.diagnose(found, "torch==2.13.0")) == []
