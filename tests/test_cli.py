@@ -136,6 +136,13 @@ def test_overrides_add_replace_and_delete(tmp_path, monkeypatch):
 ONE_BATCH = ("trainer.max_epochs=1", "model.hidden=8", "trainer.limit_train_batches=1")
 
 
+def test_a_section_is_left_out_by_null_or_by_deleting_it():
+    for words in (["optimizer=null", "callbacks=null"], ["~optimizer", "~callbacks"]):
+        composed = compose(words)
+        assert not composed.problems
+        assert (composed.config.optimizer, composed.config.callbacks) == ({}, {})
+
+
 def test_a_multirun_trains_each_combination_in_a_directory_of_its_own(tmp_path):
     code, out, err = command(str(ROOT / "train.py"), "-m", "seed=1,2", *ONE_BATCH, cwd=tmp_path)
     assert code == 0, err

@@ -46,7 +46,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
         *_sections(plain),
         *_packages(plain),
     ]
-    problems += [*_directory(Path(config.search.runs)), *_accelerator(config)]
+    problems += [*_directory(Path(config.search.runs)), *_accelerator(config), *_storage(config)]
     if space is not None:
         problems += [*_grid(config, space), *_params(config, space)]
     return problems
@@ -56,16 +56,15 @@ def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
     """Import the targets and return what is wrong with them and their arguments, for the space's params too."""
     from litune import targets
 
-    problems = targets.check(config)
+    base = [*targets.check(config), *_strategy(config)]
     if space is None:
-        return problems
-    searched = {name_of(key) for key in space.parameters}
-    problems = [problem for problem in problems if problem.key not in searched]
+        return base
+    problems = [problem for problem in base if problem.key not in space.names]  # what is searched is given by the space
     for params in probes(space):
         if _misfits(config, params):
             continue  # check() tells these
         found = targets.check(configs.merge(config, params))
-        found = [problem for problem in found if problem not in problems]
+        found = [problem for problem in found if problem not in base]
         problems += _at_space(config, found)
     return list(dict.fromkeys(problems))
 
@@ -182,6 +181,45 @@ def _accelerator(config: DictConfig) -> Iterator[Problem]:
     if wanted in ("gpu", "cuda") and sys.platform == "linux" and not any(Path(device).exists() for device in devices):
         cure = "trainer.accelerator=cpu or auto runs here"
         yield Problem(key="trainer.accelerator", got=wanted, expected="a GPU, and this machine has none", cure=cure)
+
+    devices = configs.stored(config)["trainer"]["devices"]
+    parts = devices if isinstance(devices, list) else [devices]
+    if devices != "auto" and not all(re.fullmatch(r"-1|[0-9]+", str(part)) for part in parts):
+        expected = "a number, a list of indices, or auto"
+        yield Problem(key="trainer.devices", got=repr(devices), expected=expected)
+
+
+def _strategy(config: DictConfig) -> Iterator[Problem]:
+    from pytorch_lightning.strategies import StrategyRegistry
+
+    known = ["auto", *StrategyRegistry.available_strategies()]
+    wanted = str(config.trainer.strategy)
+    if wanted not in known:
+        expected = f"one of {', '.join(known)}"
+        yield Problem(key="trainer.strategy", got=repr(wanted), expected=expected, nearest=nearest(wanted, known))
+
+
+def _storage(config: DictConfig) -> Iterator[Problem]:
+    """Yield what is wrong with the storage's URL or its driver. The URL is not shown: it may hold a password."""
+    if not config.search.storage:
+        return
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        dialect = make_url(config.search.storage).get_dialect()
+        dialect.import_dbapi()
+    except (ArgumentError, NoSuchModuleError):
+        expected = "an SQLAlchemy URL, such as sqlite:///runs/all.db or postgresql+psycopg://host/database"
+        yield Problem(key="search.storage", got="something else", expected=expected)
+    except ImportError as error:
+        cure = f"pip install {error.name}"
+        yield Problem(
+            key="search.storage",
+            got=f"a driver that is absent ({error.name})",
+            expected="one that is",
+            cure=cure,
+        )
 
 
 def _grid(config: DictConfig, space: Space) -> Iterator[Problem]:

@@ -99,7 +99,7 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
             Problem(where=COMMAND_LINE, key="--config-dir", got=str(config_dir), expected="a directory", cure=cure)
         )
     parsed, problems = parse(overrides, sweep=False)
-    groups = {o.key_or_group: str(o.value()) for o in parsed if o.key_or_group in ("experiment", "backend")}
+    groups = {o.key_or_group: _word(o.value()) for o in parsed if _chooses(o)}
     document, found = _document(groups.get("experiment", experiments.DEFAULT), config_dir, config_file)
     problems += found
     backend, found = _backend(groups.get("backend"), document, config_dir)
@@ -110,20 +110,21 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
     problems += found
     kept = []
     for override in parsed:
-        if override.key_or_group in ("experiment", "backend"):
+        if _chooses(override):
             continue
         problem = _tried(trial, override)
         if problem:
             problems.append(replace(problem, where=COMMAND_LINE))
         else:
-            kept.append(override)
+            whole = override.is_delete() and "." not in override.key_or_group  # a section: the schema keeps it, empty
+            kept.append(f"{override.key_or_group}=null" if whole else str(override.input_line))
     name = document.path.stem if document else ""
     if document is None:
         raise InputError(problems)
     with hydra_app.opened(config_dir, backend) as app:
         ExperimentSource.files[name] = document.path
         ExperimentSource.contents[name] = content
-        lines = [f"experiment={name}", f"backend={backend}", *(str(override.input_line) for override in kept)]
+        lines = [f"experiment={name}", f"backend={backend}", *kept]
         try:
             config = app.compose_config(
                 config_name=hydra_app.PRIMARY, overrides=lines, run_mode=RunMode.RUN, from_shell=False
@@ -172,6 +173,16 @@ def _malformed(text: str, error: HydraException) -> Problem:
     return Problem(
         where=COMMAND_LINE, key=key, got=repr(text), expected=f"a value of Hydra's grammar ({said})", cure=cure
     )
+
+
+def _chooses(override: Override) -> bool:
+    """Say whether the override chooses from a group, as in backend=ray."""
+    key = override.key_or_group
+    return key in ("experiment", "backend") and override.package is None and not override.is_delete()
+
+
+def _word(value: Any) -> str:
+    return "null" if value is None else str(value)
 
 
 def _document(choice: str, config_dir: Path | None, file: Path | None) -> tuple[Document | None, list[Problem]]:
@@ -242,6 +253,8 @@ def _tried(trial: DictConfig, override: Override) -> Problem | None:
     if override.is_delete():
         if configs.node_at(trial, key) is None:
             return configs.unknown_key(key, configs.known_keys(trial))
+        if key.partition(".")[0] not in OPEN_SECTIONS or key == "model":
+            return Problem(key=key, got=f"~{key}", expected="a value: this key can be changed, not deleted")
         return None
     return configs.assign(trial, key, override.value())
 

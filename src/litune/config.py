@@ -61,7 +61,10 @@ def load(path: Path) -> DictConfig:
 
 
 def sealed(config: DictConfig) -> DictConfig:
-    """Make the config read-only and return it."""
+    """Make the config read-only, its absent sections empty, and return it."""
+    for name in OPEN_SECTIONS:
+        if config._get_node(name)._is_none():  # type: ignore[union-attr]
+            config[name] = {}
     OmegaConf.set_readonly(config, True)
     return config
 

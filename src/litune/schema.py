@@ -40,7 +40,7 @@ class TrainerConfig:
     max_steps: int = setting("optimizer steps of one trial; -1: no limit", -1, least=-1)
     min_steps: int | None = setting("optimizer steps before a trial may end early", None, least=0)
     max_time: str | None = setting("time limit of the fit as DD:HH:MM:SS", None)
-    accelerator: str = setting("auto, cpu, gpu, cuda, mps or tpu", "auto")
+    accelerator: str = setting("what computes", "auto", choices=("auto", "cpu", "gpu", "cuda", "mps", "tpu"))
     devices: Any = setting("devices a trial: a number, a list of indices, or auto", 1)
     num_nodes: int = setting("machines a trial", 1, least=1)
     strategy: str = setting("auto, ddp, fsdp, ... as Lightning names them", "auto")
@@ -136,10 +136,19 @@ class RayBackend:
     num_cpus: int | None = setting("CPUs of the cluster started here; null: as many as trials need", None, least=1)
     num_gpus: int | None = setting("GPUs of the cluster started here; null: those found", None, least=0)
     resources_per_trial: dict[str, float] = setting("what a trial holds, such as {CPU: 1, GPU: 0.5}", {})
-    searcher: str | None = setting("a searcher of Ray's by name; null: search.algorithm", None)
-    searcher_args: dict[str, Any] = setting("arguments of that searcher", {})
-    scheduler: str | None = setting("a scheduler of Ray's by name; null: search.pruner", None)
-    scheduler_args: dict[str, Any] = setting("arguments of that scheduler", {})
+    searcher: Any = setting(
+        "a searcher of Ray's: native (its default), its name, or {_target_: ray.tune..., its arguments}; "
+        "null: search.algorithm",
+        None,
+    )
+    scheduler: Any = setting(
+        "a scheduler of Ray's: asha, hyperband, median, pbt, pb2, {name: asha, its arguments}, or {_target_: ...}; "
+        "null: search.pruner",
+        None,
+    )
+    mutate: list[str] | None = setting(
+        "params that pbt and pb2 change; null: those of optimizer, lr_scheduler, data and criterion", None
+    )
 
 
 @dataclass(kw_only=True)
@@ -168,15 +177,21 @@ class Config:
     seed: int = setting("seed of the search and of every training", 42, least=0, most=2**32 - 1)
     allow: list[str] = setting("modules of your own that _target_ may name, besides those in this directory", [])
     model: dict[str, Any] = setting("the LightningModule: _target_ and its arguments", {})
-    data: dict[str, Any] = setting("the LightningDataModule: _target_ and its arguments; or nothing", {})
-    optimizer: dict[str, Any] = setting("a torch optimizer: _target_ and its arguments; or the model's own", {})
-    lr_scheduler: dict[str, Any] = setting(
+    data: dict[str, Any] | None = setting("the LightningDataModule: _target_ and its arguments; or nothing", {})
+    optimizer: dict[str, Any] | None = setting("a torch optimizer: _target_ and its arguments; or the model's own", {})
+    lr_scheduler: dict[str, Any] | None = setting(
         "a torch scheduler: _target_ and its arguments, interval, frequency, monitor; or none", {}
     )
-    criterion: dict[str, Any] = setting("the loss, handed to the model as `criterion`: _target_ ...; or none", {})
+    criterion: dict[str, Any] | None = setting(
+        "the loss, handed to the model as `criterion`: _target_ ...; or none", {}
+    )
     trainer: TrainerConfig = field(default_factory=TrainerConfig, metadata={"help": "options of Lightning's Trainer"})
-    callbacks: dict[str, Any] = setting("callbacks, each under a name of its own: _target_ and its arguments", {})
-    logger: dict[str, Any] = setting("loggers, each under a name of its own: _target_ and its arguments", _LOGGERS)
+    callbacks: dict[str, Any] | None = setting(
+        "callbacks, each under a name of its own: _target_ and its arguments", {}
+    )
+    logger: dict[str, Any] | None = setting(
+        "loggers, each under a name of its own: _target_ and its arguments", _LOGGERS
+    )
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig, metadata={"help": "what is optimised"})
     search: SearchConfig = field(default_factory=SearchConfig, metadata={"help": "how the search goes"})
     backend: Any = field(default=MISSING, metadata={"help": "what executes the trials, chosen by backend=NAME"})

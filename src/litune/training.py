@@ -24,8 +24,6 @@ from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, Tri
 # Lightning 2.6 asks torch's pytree in a way that torch >= 2.9 deprecates; nothing that a user could change
 warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`", category=FutureWarning)
 
-_SCHEDULER_OPTIONS = ("interval", "frequency", "monitor", "strict", "name")
-
 
 def run_trial(config: DictConfig, trial: Trial) -> Outcome:
     """Train once, as the merged config says, and return how it ended. What the user's code raises is not caught."""
@@ -76,8 +74,7 @@ def load_ahead(config: DictConfig) -> None:
 
 def _ending(report: Report, metric: str) -> tuple[TrialState, Failure | None]:
     if not report.history:
-        logged = ", ".join(sorted(report.logged)) or "nothing"
-        message = f"the metric {metric!r} was never logged by the time of validation; logged were: {logged}"
+        message = f"the training ended before a first validation, so {metric} was never reported"
         return TrialState.FAILED, Failure(kind=FailureClass.NO_METRIC, message=message)
     if report.diverged:
         step, value = list(report.history.items())[-1]
@@ -110,7 +107,7 @@ def configure_optimizers(module: Any, config: DictConfig) -> Any:
     if not config.lr_scheduler:
         return optimizer
     section = configs.plain(config.lr_scheduler)
-    options = {name: section.pop(name) for name in _SCHEDULER_OPTIONS if name in section}
+    options = {name: section.pop(name) for name in targets.SCHEDULER_OPTIONS if name in section}
     scheduler = targets.locate(section["_target_"])
     if scheduler is torch.optim.lr_scheduler.OneCycleLR and not {"total_steps", "epochs"} & set(section):
         section["total_steps"] = int(module.trainer.estimated_stepping_batches)

@@ -43,6 +43,7 @@ ARGUMENTS = {
     "wrong type": ("model.lr=high", ["command line: model.lr: got 'high'; expected float"]),
     "a fraction for an int": ("model.hidden=0.5", ["command line: model.hidden: got 0.5; expected int"]),
     "null": ("model.hidden=null", ["command line: model.hidden: got null; expected int"]),
+    "unknown strategy": ("trainer.strategy=dpp", ["command line: trainer.strategy: got 'dpp'", "did you mean ddp?"]),
     "missing": ("~model.hidden", ["model.hidden: got nothing; expected a value, my_net.Net needs it"]),
     "of the optimizer": ("optimizer.momentun=0.9", ["command line: optimizer.momentun: got an unknown argument"]),
     "a loss that the model has no argument for": (
