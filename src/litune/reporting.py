@@ -11,8 +11,13 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from litune.errors import LituneError, nearest
 from litune.seeds import stream
 from litune.trial import Trial
+
+
+class MetricMissing(LituneError):
+    """The objective's metric was not among those logged."""
 
 
 class EpochSeeds:
@@ -51,7 +56,6 @@ class Report:
     def __init__(self, trial: Trial, metric: str) -> None:
         self._trial, self._metric = trial, metric
         self.history: dict[int, float] = {}
-        self.logged: set[str] = set()
         self.pruned = self.paused = self.diverged = False
 
     def on_validation_end(self, trainer: Any, _module: Any) -> None:
@@ -77,19 +81,24 @@ class Report:
 
     def _report(self, trainer: Any) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if value.numel() == 1}
-        self.logged.update(metrics)
-        stop = False
-        if self._metric in metrics:
-            step = len(self.history) + 1
-            self.history[step] = metrics[self._metric]
-            self.diverged = not math.isfinite(metrics[self._metric])
-            if trainer.is_global_zero:
-                self._trial.report(step, metrics)
-                self.pruned = not self.diverged and self._trial.should_stop()
-            stop = self.diverged or self.pruned
+        if self._metric not in metrics:
+            raise MetricMissing(self._missing(metrics))
+        step = len(self.history) + 1
+        self.history[step] = metrics[self._metric]
+        self.diverged = not math.isfinite(metrics[self._metric])
+        if trainer.is_global_zero:
+            self._trial.report(step, metrics)
+            self.pruned = not self.diverged and self._trial.should_stop()
+        stop = self.diverged or self.pruned
         # every rank must leave the loop in the same epoch, or the others wait for it for ever
         if trainer.world_size > 1:
             self.pruned = trainer.strategy.broadcast(self.pruned)
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         if stop:
             trainer.should_stop = True
+
+    def _missing(self, metrics: dict[str, float]) -> str:
+        logged = ", ".join(sorted(metrics)) or "nothing"
+        alike = nearest(self._metric, metrics)
+        hint = f"; did you mean {alike}?" if alike else ""
+        return f"objective.metric={self._metric} was not logged by the end of a validation; logged: {logged}{hint}"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from litune.reporting import MetricMissing
 from litune.trial import Failure, FailureClass, Job, JobTrial, Metrics, Outcome, TrialState
 
 Send = Callable[[dict[str, Any]], None]
@@ -55,6 +56,8 @@ def failed(kind: FailureClass, message: str, history: dict[int, float], seconds:
 def classify(error: BaseException) -> FailureClass:
     """Return the failure class of what a trial raised."""
     text = f"{type(error).__name__}: {error}"
+    if isinstance(error, MetricMissing):
+        return FailureClass.NO_METRIC
     if isinstance(error, MemoryError) or "OutOfMemoryError" in text or "can't allocate memory" in text:
         return FailureClass.OUT_OF_MEMORY
     if "out of memory" in text.lower():

@@ -1,0 +1,7 @@
+"""`python -m litune` is the command `litune`."""
+
+import sys
+
+from litune.cli import main
+
+sys.exit(main())

@@ -1,0 +1,93 @@
+"""What every backend must do alike: one class, run by each backend's own test file, ours and third parties'."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+HERE = Path(__file__).parent
+PROJECT = HERE / "project"
+
+
+@cache
+def search(backend: str, *overrides: str) -> tuple[dict, ...]:
+    """Run a search of the tiny experiment to its end by the command line; return the trial table."""
+    runs = Path(mkdtemp(prefix="litune-conformance-"))
+    words = [f"backend={backend}", "experiment=tiny", "name=it", "seed=7", f"search.runs={runs}", *overrides]
+    litune = [sys.executable, "-m", "litune"]
+    environment = {**os.environ, "PYTHONPATH": str(HERE / "plugin")}
+    done = subprocess.run(
+        [*litune, "search", *words], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-2000:]
+    shown = subprocess.run(
+        [*litune, "trials", str(runs / "it"), "--format", "json"], capture_output=True, text=True, check=True
+    )
+    return tuple(json.loads(shown.stdout))
+
+
+def meaning(table: tuple[dict, ...]) -> list[tuple]:
+    """Return what must agree between backends: all but times, places and attempts."""
+    kinds = [row["failure"] and row["failure"]["kind"] for row in table]
+    return [
+        (row["number"], row["params"], row["state"], kind, row["score"], row["history"])
+        for row, kind in zip(table, kinds, strict=True)
+    ]
+
+
+class BackendConformance:
+    """Subclass it as TestNAME with `backend`."""
+
+    backend: str
+
+    @pytest.mark.parametrize(
+        "overrides",
+        [
+            ("search.algorithm=random", "search.trials=8"),
+            ("search.algorithm=tpe", "search.trials=18", "search.pruner=median"),
+            ("search.algorithm=grid", "search.trials=20", "search.space=search_spaces/grid.json"),
+            ("search.algorithm=random", "search.trials=8", "search.space=search_spaces/types.json"),
+        ],
+        ids=["random", "tpe+median", "grid", "types"],
+    )
+    def test_the_table_is_that_of_the_reference(self, overrides: tuple[str, ...]) -> None:
+        assert meaning(search(self.backend, *overrides)) == meaning(search("local", *overrides))
+
+    def test_a_score_belongs_to_its_params(self) -> None:
+        for row in search(self.backend, "search.algorithm=random", "search.trials=8"):
+            params = row["params"]
+            value = params["model.x"] + 10 * params["model.y"] + 100 * params["model.k"]
+            value += 1000 * ord(params["model.kind"]) + 0.5 * 3
+            assert math.isclose(row["score"], value, abs_tol=2e-3)
+
+    def test_pruned_trials_keep_their_curve_up_to_where_they_stopped(self) -> None:
+        table = search(self.backend, "search.algorithm=tpe", "search.trials=18", "search.pruner=median")
+        pruned = [row for row in table if row["state"] == "PRUNED"]
+        assert pruned
+        assert all(1 <= len(row["history"]) < 4 for row in pruned)
+
+    def test_a_grid_ends_when_every_point_was_tried_once(self) -> None:
+        table = search(
+            self.backend, "search.algorithm=grid", "search.trials=20", "search.space=search_spaces/grid.json"
+        )
+        points = {tuple(sorted(row["params"].items())) for row in table}
+        assert len(points) == len(table) == 8
+
+    def test_each_ending_has_its_state_and_class(self) -> None:
+        table = search(
+            self.backend, "search.algorithm=grid", "search.space=search_spaces/endings.json", "search.trial_timeout=4"
+        )
+        endings = {row["params"]["model.ending"]: row for row in table}
+        found = {name: row["failure"] and row["failure"]["kind"] for name, row in endings.items()}
+        expected = {name: name for name in ("error", "nan", "no_metric", "out_of_memory", "timeout", "killed")}
+        assert found == {"complete": None, "exit": "error", **expected}
+        assert {row["state"] for name, row in endings.items() if name != "complete"} == {"FAILED"}
+        assert [step for step, _ in endings["error"]["history"]] == [1]  # what it had reported is kept
+        assert "another" in endings["no_metric"]["failure"]["message"]
+        assert "SIGKILL" in endings["killed"]["failure"]["message"]

@@ -1,0 +1,59 @@
+"""A training of milliseconds whose score tells its params apart, and which can end in every way there is."""
+
+import os
+import signal
+import time
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+
+class Tiny(pl.LightningModule):
+    """Logs `score`: injective in the params up to rounding, and growing by the epoch."""
+
+    def __init__(self, x: float = 0.0, y: float = 0.0, k: int = 0, kind: str = "a", ending: str = "complete") -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def training_step(self, batch, _batch_idx):
+        return self.layer(batch[0]).square().mean()
+
+    def on_train_epoch_start(self) -> None:
+        if self.current_epoch == 1:
+            _end(self.hparams.ending)
+
+    def validation_step(self, _batch, _batch_idx) -> None:
+        if self.hparams.ending == "no_metric":
+            self.log("another", 1.0)
+            return
+        h = self.hparams
+        value = h.x + 10 * h.y + 100 * h.k + 1000 * ord(h.kind[0]) + 0.5 * self.current_epoch
+        noise = torch.rand(()) * 1e-3  # the seed's doing: the same in every process
+        nan = h.ending == "nan" and self.current_epoch == 1
+        self.log("score", torch.tensor(float("nan") if nan else value, dtype=torch.float64) + noise)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def _end(ending: str) -> None:
+    if ending == "error":
+        raise ValueError("as asked")
+    if ending == "exit":
+        raise SystemExit(0)
+    if ending == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if ending == "timeout":
+        time.sleep(600)
+    if ending == "out_of_memory":
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 EiB")
+
+
+class Data(pl.LightningDataModule):
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(torch.randn(8, 2)), batch_size=4, shuffle=True)
+
+    def val_dataloader(self):
+        return DataLoader(TensorDataset(torch.zeros(2, 2)), batch_size=2)
