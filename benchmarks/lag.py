@@ -25,7 +25,9 @@ TRIALS = 50
 
 def branin(p: Mapping[str, Any]) -> float:
     x, y = p["a"], p["b"]
-    return (y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6) ** 2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
+    return (
+        (y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6) ** 2 + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
+    )
 
 
 def rosenbrock(p: Mapping[str, Any]) -> float:

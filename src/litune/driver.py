@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import signal
 import sys
@@ -36,13 +37,15 @@ def run_search(config: DictConfig) -> int:
     backend = backends.load(config.backend.name)
     steps = warm_up(config, space)
     workers = Workers(steps) if backend.WARM_PARENT else None
+    prepare = getattr(backend, "prepare", contextlib.nullcontext)
     try:
-        from litune import runs  # imports Optuna, while the warm parent imports torch
+        with prepare(config):
+            from litune import runs  # imports Optuna, while the warm parent imports torch
 
-        for step in steps:
-            _raise_for(workers.answer() if workers else step())
-        with runs.private(), runs.opened(config, space) as study:
-            return _watch(config, study, lambda view: backend.run(study, workers, view))
+            for step in steps:
+                _raise_for(workers.answer() if workers else step())
+            with runs.private(), runs.opened(config, space) as study:
+                return _watch(config, study, lambda view: backend.run(study, workers, view))
     finally:
         if workers:
             workers.close()
@@ -103,7 +106,9 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     )
     if best:
         path = runs.write_best(study.directory, config, best, vars(study.terms))
-        console.print(f"best: {_relative(path)}\ntrain it: python train.py --config-file {_relative(path)}", soft_wrap=True)
+        console.print(
+            f"best: {_relative(path)}\ntrain it: python train.py --config-file {_relative(path)}", soft_wrap=True
+        )
     if interrupted:
         console.print(f"interrupted; continue with: {' '.join(sys.argv)}", soft_wrap=True)
         return INTERRUPTED
@@ -150,7 +155,9 @@ def replay(run: str, number: int) -> int:
     directory = runs.find(run)
     config, _, ledger = runs.read(directory)
     if number not in ledger.rows:
-        raise InputError(Problem(where=str(directory), key="trial", got=str(number), expected=f"0 to {len(ledger.rows) - 1}"))
+        raise InputError(
+            Problem(where=str(directory), key="trial", got=str(number), expected=f"0 to {len(ledger.rows) - 1}")
+        )
     row = ledger.rows[number]
     again = runs.best_config(config, row, ledger.about["terms"])
     place = next(path for path in _numbered(directory / "replays" / f"{number:04d}") if not path.exists())

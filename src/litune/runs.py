@@ -1,11 +1,11 @@
 """Run directories: what a search is a function of, its name, and opening or continuing it.
 
-    runs/NAME/config.yaml      the config as given, interpolations unresolved
-    runs/NAME/space.json       the search space
-    runs/NAME/ledger.db        every trial (ledger.py)
-    runs/NAME/lock             held by the driver (lock.py)
-    runs/NAME/trials/0007/     config.yaml, log.txt, csv/, tensorboard/, checkpoints/
-    runs/NAME/best.yaml        the best trial's config, for train.py
+runs/NAME/config.yaml      the config as given, interpolations unresolved
+runs/NAME/space.json       the search space
+runs/NAME/ledger.db        every trial (ledger.py)
+runs/NAME/lock             held by the driver (lock.py)
+runs/NAME/trials/0007/     config.yaml, log.txt, csv/, tensorboard/, checkpoints/
+runs/NAME/best.yaml        the best trial's config, for train.py
 """
 
 from __future__ import annotations
@@ -90,7 +90,10 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         "terms": asdict(terms),
         "made_with": {name: found for name in PACKAGES if (found := _version(name))},
     }
-    for path, text in ((directory / "config.yaml", configs.snapshot(config)), (directory / "space.json", _space_text(space))):
+    for path, text in (
+        (directory / "config.yaml", configs.snapshot(config)),
+        (directory / "space.json", _space_text(space)),
+    ):
         if not path.exists():
             path.write_text(text)
     ledgers.create(url, directory.name, maximize=configs.objective(config).maximize, about=about)
@@ -212,4 +215,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-

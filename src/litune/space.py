@@ -200,7 +200,10 @@ Parameter = Float | Normal | Int | Categorical
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Parameters by id, in the file's order; `conditions` holds, for those of a nested choice, (choice's id, option)."""
+    """Parameters by id, in the file's order.
+
+    `conditions` holds, for the parameters of a nested choice, the choice's id and the option that they belong to.
+    """
 
     parameters: Mapping[str, Parameter]
     conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -353,7 +356,7 @@ def qloguniform(low: float, high: float, q: float) -> Float:
 
 
 def randint(low: int, high: int) -> Int:
-    """A whole number from low up to but not including high."""
+    """Whole numbers from low up to but not including high."""
     return Int(low=low, high=high)
 
 

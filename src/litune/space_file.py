@@ -128,10 +128,11 @@ def _kind_and_values(spec: Any, path: str, where: Any) -> tuple[str, list[Any], 
         if name not in ("_type", "_value"):
             near = nearest(str(name), ("_type", "_value"))
             expected = f"only _type and _value, {form}"
-            problems.append(Problem(where=where(f"{path}.{name}"), key=path, got=repr(name), expected=expected, nearest=near))
-    for name in ("_type", "_value"):
-        if name not in spec:
-            problems.append(Problem(where=where(path), key=path, got=f"no {name}", expected=f"a mapping {form}"))
+            problems.append(
+                Problem(where=where(f"{path}.{name}"), key=path, got=repr(name), expected=expected, nearest=near)
+            )
+    absent = [name for name in ("_type", "_value") if name not in spec]
+    problems += [Problem(where=where(path), key=path, got=f"no {name}", expected=f"a mapping {form}") for name in absent]
     kind, values = spec.get("_type"), spec.get("_value")
     if "_type" in spec and kind not in TYPES:
         at = where(f"{path}._type")
@@ -140,7 +141,9 @@ def _kind_and_values(spec: Any, path: str, where: Any) -> tuple[str, list[Any], 
         problems.append(Problem(where=at, key=f"{path}._type", got=repr(kind), expected=expected, nearest=near))
     elif "_value" in spec and not isinstance(values, list):
         expected = TYPES.get(str(kind), "a list")
-        problems.append(Problem(where=where(f"{path}._value"), key=f"{path}._value", got=repr(values), expected=expected))
+        problems.append(
+            Problem(where=where(f"{path}._value"), key=f"{path}._value", got=repr(values), expected=expected)
+        )
     return str(kind), values if isinstance(values, list) else [], problems
 
 

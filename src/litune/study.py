@@ -79,9 +79,7 @@ class Study:
         self._ledger = ledger
         size = space.grid_size() if terms.algorithm == "grid" else None
         self.total = min(effort.trials, size) if size else effort.trials
-        self._suggester = Suggester(
-            terms.algorithm, space, seed=terms.seed, lag=terms.lag, maximize=objective.maximize
-        )
+        self._suggester = Suggester(terms.algorithm, space, seed=terms.seed, lag=terms.lag, maximize=objective.maximize)
         self._frontier = 0  # every trial below it has ended
         self._finished: dict[str, list[int]] = {}  # params as text -> ended trials that others may be answered from
         self._dropped: set[int] = set()  # trials whose checkpoints are gone

@@ -16,6 +16,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers._tpe.sampler import _RELATIVE_PARAMS_KEY
+from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
 from litune.seeds import stream
@@ -72,9 +73,8 @@ class Suggester:
     def __init__(self, algorithm: str, space: Space, *, seed: int, lag: int, maximize: bool) -> None:
         self.algorithm, self.space, self.seed, self.lag = algorithm, space, seed, lag
         self._told = 0  # the shadow knows how trials 0 .. _told - 1 ended
-        direction = "maximize" if maximize else "minimize"
-        self._shadow = optuna.create_study(direction=direction)
-        self._direction = direction
+        self._direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
+        self._shadow = optuna.create_study(direction=self._direction)
 
     def suggest(self, number: int, ended: Callable[[int], Outcome]) -> dict[str, Any]:
         """Return the params of trial `number`; `ended(k)` gives the outcome of any trial k <= number - lag."""

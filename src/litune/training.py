@@ -122,7 +122,7 @@ def build_callbacks(config: DictConfig, lightning: Any, directory: Path) -> tupl
     """Return the ModelCheckpoint that keeps the best epoch (None if checkpointing is off), and all callbacks."""
     dirpath = str(directory / CHECKPOINTS)
     built = [
-        targets.instantiate(section, **_absent(section, lightning, {"dirpath": dirpath}))
+        targets.instantiate(section, **_absent(section, {"dirpath": dirpath}))
         for section in config.callbacks.values()
         if section
     ]
@@ -146,7 +146,7 @@ def build_trainer(config: DictConfig, lightning: Any, trial: Trial, callbacks: l
     """Return the Trainer; what the config leaves out is quiet."""
     options = configs.plain(config.trainer)
     loggers = [
-        targets.instantiate(section, **_absent(section, lightning, _logger_defaults(trial, name)))
+        targets.instantiate(section, **_absent(section, _logger_defaults(trial, name)))
         for name, section in config.logger.items()
         if section
     ]
@@ -160,7 +160,7 @@ def _logger_defaults(trial: Trial, name: str) -> dict[str, Any]:
     return {"save_dir": str(trial.directory), "name": "", "version": name}
 
 
-def _absent(section: Mapping[str, Any], lightning: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def _absent(section: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     accepted = targets.arguments(section["_target_"])
     return {name: value for name, value in defaults.items() if name in accepted and name not in section}
 

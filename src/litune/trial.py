@@ -49,6 +49,8 @@ class Outcome:
 
     `history` maps each reported step (1, 2, ... in validations) to the objective's value there, from the trial's
     first step on; `score` is its reduction, None unless COMPLETE or PRUNED. `seconds` is wall time in run_trial.
+    `schedule` is for a training whose params changed on its way (PBT): for each part of it {step: the validations
+    before, trial: the number under which it ran, params}.
     """
 
     state: TrialState
@@ -58,6 +60,7 @@ class Outcome:
     seconds: float = 0.0
     where: str = ""
     checkpoint: str | None = None
+    schedule: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON values; NaN and infinities are written as text."""
@@ -78,6 +81,7 @@ class Outcome:
             seconds=data["seconds"],
             where=data["where"],
             checkpoint=data["checkpoint"],
+            schedule=tuple(data.get("schedule", ())),
         )
 
 
@@ -152,7 +156,9 @@ class Trial(Protocol):
 class DirectTrial:
     """A trial with no tuner: it records what it is told and never stops by itself. Ships for users' own tests."""
 
-    def __init__(self, directory: Path, params: Mapping[str, Any] | None = None, *, stop_after: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, params: Mapping[str, Any] | None = None, *, stop_after: int | None = None
+    ) -> None:
         self.number = 0
         self.params: Mapping[str, Any] = params or {}
         self.directory = directory

@@ -30,7 +30,10 @@ class View(Protocol):
 
 
 class Backend(Protocol):
-    """An engine. WARM_PARENT: whether run() is given workers forked from a warm parent, or None."""
+    """An engine. WARM_PARENT: whether run() is given workers forked from a warm parent, or None.
+
+    It may also have `prepare(config)`, a context manager around the whole search, entered while the parent warms up.
+    """
 
     WARM_PARENT: bool
 

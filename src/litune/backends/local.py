@@ -9,7 +9,6 @@ from litune.study import Study
 from litune.workers.child import execute
 from litune.workers.limits import alarm
 
-
 WARM_PARENT = False
 
 

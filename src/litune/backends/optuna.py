@@ -7,7 +7,6 @@ from litune.study import Study
 from litune.trial import Outcome
 from litune.workers.pool import Workers
 
-
 WARM_PARENT = True
 
 

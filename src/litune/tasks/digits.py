@@ -85,4 +85,5 @@ class MLP(pl.LightningModule):
 
     def predict_step(self, batch: tuple[Tensor, ...], _batch_idx: int) -> Tensor:
         """Return the most likely digit of each image."""
-        return self(batch[0]).argmax(1)
+        logits: Tensor = self(batch[0])
+        return logits.argmax(1)

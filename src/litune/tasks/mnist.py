@@ -56,10 +56,9 @@ class Batches:
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         """Yield the batches of one epoch."""
-        if not self._shuffle:
-            yield from (list(batch) for batch in zip(*(t.split(self._batch_size) for t in self._tensors), strict=True))
-            return
-        for chosen in torch.randperm(len(self._tensors[0])).split(self._batch_size):
+        order = torch.randperm(len(self._tensors[0])) if self._shuffle else torch.arange(len(self._tensors[0]))
+        for start in range(0, len(order), self._batch_size):
+            chosen = order[start : start + self._batch_size]
             yield [tensor[chosen] for tensor in self._tensors]
 
 
@@ -132,7 +131,8 @@ class CNN(pl.LightningModule):
 
     def predict_step(self, batch: list[Tensor], _batch_idx: int) -> Tensor:
         """Return the most likely digit of each image."""
-        return self(batch[0]).argmax(1)
+        logits: Tensor = self(batch[0])
+        return logits.argmax(1)
 
     def _evaluate(self, batch: list[Tensor], stage: str) -> None:
         images, labels = batch

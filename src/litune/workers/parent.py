@@ -23,6 +23,7 @@ from litune.trial import FailureClass, Job
 from litune.workers import limits
 from litune.workers.child import execute, failed
 
+LISTEN = b"l"  # says that a descriptor on the control connection is a listening socket; else it is a client's
 GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 _BUFFER = 1 << 20
 
@@ -47,7 +48,8 @@ class Parent:
         self._selector = selectors.DefaultSelector()
         self._clients: dict[int, _Client] = {}
         self._idle, self._last_use = idle, time.monotonic()
-        self._control, self._listener = control, None
+        self._control = control
+        self._listener: socket.socket | None = None
         if control is not None:
             self._selector.register(control, selectors.EVENT_READ, self._on_control)
         self._wake, wake = socket.socketpair()
@@ -84,7 +86,10 @@ class Parent:
         if not data:
             self._serving = False
         for fd in fds:
-            self._welcome(socket.socket(fileno=fd))
+            if data == LISTEN:
+                self.listen(socket.socket(fileno=fd))
+            else:
+                self._welcome(socket.socket(fileno=fd))
 
     def _on_listener(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()

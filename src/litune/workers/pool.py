@@ -14,6 +14,7 @@ from typing import Any
 from litune.trial import FailureClass, Job
 from litune.workers import limits
 from litune.workers.child import failed
+from litune.workers.parent import LISTEN
 
 Message = dict[str, Any]
 Warm = Callable[[], Message]  # run once in the new parent; what it returns is sent to the driver
@@ -40,6 +41,11 @@ class Workers:
         answer: Message = json.loads(data)
         return answer
 
+    @property
+    def busy(self) -> int:
+        """How many trials are running."""
+        return len(self._jobs)
+
     def start(self, job: Job) -> None:
         """Start the job's trial."""
         ours, theirs = socket.socketpair()
@@ -63,6 +69,14 @@ class Workers:
             except ConnectionError:
                 data = b""
             yield from self._read(connection, data)
+
+    def listen(self, listener: socket.socket) -> None:
+        """Have the parent serve those who connect to a listening socket too."""
+        socket.send_fds(self._control, [LISTEN], [listener.fileno()])
+
+    def alive(self) -> bool:
+        """Whether the parent is there."""
+        return os.waitpid(self._parent, os.WNOHANG) == (0, 0)
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when poll() has news, for a selector."""
