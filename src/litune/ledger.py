@@ -115,7 +115,9 @@ class Ledger:
         """Record how a trial, or a leg of it, ended."""
         for step, value in outcome.history.items():
             self.report(number, step, value)
-        ending = {name: getattr(outcome, name) for name in ("state", "score", "failure", "where", "checkpoint")}
+        ending = {
+            name: getattr(outcome, name) for name in ("state", "score", "failure", "where", "checkpoint", "schedule")
+        }
         row = replace(self.rows[number], history=dict(outcome.history), **ending)
         row = replace(row, seconds=row.seconds + outcome.seconds)
         self.rows[number] = row
@@ -136,7 +138,7 @@ class Ledger:
             for number, row in self._new.items():
                 columns = {"number": number, "study_id": self._study, "state": OptunaState.RUNNING}
                 insert = _trials.insert().values(**columns, datetime_start=_utc(row.started))
-                self._ids[number] = connection.execute(insert).inserted_primary_key[0]
+                self._ids[number] = connection.execute(insert.returning(_trials.c.trial_id)).scalar_one()
             for statement, number, rows in self._pending:
                 key = "trial_id" if statement.is_insert else "key"
                 connection.execute(statement, [{**row, key: self._ids[number]} for row in rows])
@@ -216,7 +218,9 @@ def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], dict[i
         history[key][step] = to_value(value, kind)
     joined = _attributes.join(_trials, _trials.c.trial_id == _attributes.c.trial_id)
     query = sa.select(_attributes.c.trial_id, _attributes.c.value_json).select_from(joined)
-    attributes = dict(connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).tuples().all())
+    attributes: dict[int, str] = dict(
+        connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).tuples().all()
+    )
     ids, rows = {}, {}
     for key, number, state, value in found:
         row = _from_attribute(attributes.get(key), number, state, value, dict(sorted(history[key].items())))
@@ -227,13 +231,13 @@ def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], dict[i
 
 
 def _to_attribute(row: TrialRow) -> str:
-    kept = ("params", "seed", "seconds", "where", "attempt", "started", "reused", "checkpoint")
+    kept = ("params", "seed", "seconds", "where", "attempt", "started", "reused", "checkpoint", "schedule")
     about: dict[str, Any] = {name: getattr(row, name) for name in kept}
     about["state"] = row.state.value
     about["failure"] = row.failure and {**asdict(row.failure), "kind": row.failure.kind.value}
     if row.ended:
         about["fingerprint"] = row.fingerprint()
-    return json.dumps({name: value for name, value in about.items() if value not in (None, "")})
+    return json.dumps({name: value for name, value in about.items() if value not in (None, "", ())})
 
 
 def _from_attribute(
@@ -247,6 +251,7 @@ def _from_attribute(
     if failure:
         about["failure"] = Failure(kind=FailureClass(failure["kind"]), message=failure["message"])
     about["state"] = TrialState(about["state"])
+    about["schedule"] = tuple(about.get("schedule", ()))
     row = TrialRow(number=number, score=score, history=history, **about)
     if row.ended and (row.fingerprint() != fingerprint or state != _optuna_state[row.state]):
         raise LedgerDamaged(f"trial {number} does not match its fingerprint: the ledger was damaged or edited")

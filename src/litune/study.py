@@ -235,7 +235,7 @@ class Study:
 
     def _note_end(self, number: int) -> None:
         row = self.rows[number]
-        if row.state in (TrialState.COMPLETE, TrialState.PRUNED) and row.reused is None:
+        if row.state in (TrialState.COMPLETE, TrialState.PRUNED) and row.reused is None and not row.schedule:
             self._finished.setdefault(_as_key(row.params), []).append(number)
         while self._frontier in self.rows and self.rows[self._frontier].ended:
             self._frontier += 1

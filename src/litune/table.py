@@ -28,6 +28,7 @@ class TrialRow:
     started: float = 0.0
     reused: int | None = None
     checkpoint: str | None = None
+    schedule: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -44,6 +45,7 @@ class TrialRow:
             seconds=self.seconds,
             where=self.where,
             checkpoint=self.checkpoint,
+            schedule=self.schedule,
         )
 
     def fingerprint(self) -> str:
@@ -55,6 +57,8 @@ class TrialRow:
             None if self.score is None else float(self.score).hex(),
             [[step, float(value).hex()] for step, value in sorted(self.history.items())],
         ]
+        if self.schedule:
+            meaning.append([dict(part) for part in self.schedule])
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from litune import config as configs
 from litune import targets
 from litune.reporting import EpochSeeds, Report
+from litune.retune import Retune
 from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, TrialState
 
 # Lightning 2.6 asks torch's pytree in a way that torch >= 2.9 deprecates; nothing that a user could change
@@ -39,7 +40,8 @@ def run_trial(config: DictConfig, trial: Trial) -> Outcome:
     report = _with_callback(lightning, Report)(trial, objective.metric)
     seeds = _with_callback(lightning, EpochSeeds)(config.seed, seed_everything)
     checkpoints, callbacks = build_callbacks(config, lightning, trial.directory)
-    trainer = build_trainer(config, lightning, trial, [seeds, report, *callbacks])
+    continued = [_with_callback(lightning, Retune)(configs.plain(config.optimizer))] if trial.checkpoint else []
+    trainer = build_trainer(config, lightning, trial, [seeds, report, *continued, *callbacks])
     if trial.checkpoint:
         trainer.fit(module, datamodule=data, ckpt_path=trial.checkpoint, weights_only=True)
     else:

@@ -1,0 +1,43 @@
+"""Ray Tune: its actors run the trials, on this machine or a cluster; what is tried, recorded and meant is litune's own.
+
+cluster.py     Ray, started or joined, and left again
+tuning.py      the Tune run: the searcher and stopper that it asks speak with the study
+native.py      searchers and schedulers of Ray's own, by name, on our space
+population.py  trials that go on with other params: pbt, pb2
+trainable.py   what runs in an actor: a thin client of the warm parent on its node
+nursery.py     the warm parent of a node that is not the driver's
+checks.py      what can be told to be wrong before Ray starts
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from litune.backends import View
+    from litune.study import Study
+    from litune.workers.pool import Workers
+
+WARM_PARENT = True
+
+
+def prepare(config: DictConfig) -> AbstractContextManager[Any]:
+    """Start or join Ray, while the warm parent imports torch; leave it at the end."""
+    from litune import checks as general
+    from litune.backends.ray import checks, cluster
+
+    checks.check(config, general.load_space(config))
+    return cluster.joined(config.backend, checks.share_of(config), checks.parallel_of(config))
+
+
+def run(study: Study, workers: Workers, view: View) -> None:
+    """Run the study's trials through Ray Tune."""
+    from litune import config as configs
+    from litune.backends.ray import checks, cluster, tuning
+
+    config = configs.from_plain(study.config)
+    with cluster.joined(config.backend, checks.share_of(config), study.parallel):
+        tuning.run(study, workers, view, config)

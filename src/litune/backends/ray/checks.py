@@ -1,0 +1,80 @@
+"""What can be told to be wrong with a search through Ray before Ray starts, and what a trial holds of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from omegaconf import DictConfig
+
+from litune.errors import InputError, MissingExtra, Problem
+from litune.space import Space
+from litune.workers import limits
+
+
+def check(config: DictConfig, space: Space) -> None:
+    """Raise InputError for a search that Ray could not run as asked."""
+    try:
+        import ray  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise MissingExtra("ray", "backend=ray") from error
+    problems = [*_resources(config), *_waiting(config)]
+    if problems:
+        raise InputError(problems)
+    if config.backend.searcher is not None or config.backend.scheduler is not None:
+        from litune.backends.ray import native
+
+        native.searcher(config, space)
+        native.scheduler(config, space)
+
+
+def parallel_of(config: DictConfig) -> int:
+    """Return how many trials run at once."""
+    from litune import runs
+
+    return runs.parallel_of(config)
+
+
+def share_of(config: DictConfig) -> dict[str, float]:
+    """Return what of Ray's resources a trial holds: as asked, else its threads, and its part of this machine's GPUs."""
+    parallel = parallel_of(config)
+    gpus = 0 if config.trainer.accelerator == "cpu" else len(limits.gpus())
+    share = {"cpu": float(config.search.threads or max(1, limits.cores() // parallel))}
+    if gpus:
+        share["gpu"] = min(1.0, gpus / parallel)
+    for name, amount in config.backend.resources_per_trial.items():
+        share[name.lower() if name.lower() in ("cpu", "gpu") else name] = float(amount)
+    return share
+
+
+def _resources(config: DictConfig) -> Iterator[Problem]:
+    for name, amount in config.backend.resources_per_trial.items():
+        if not amount >= 0:
+            yield Problem(key=f"backend.resources_per_trial.{name}", got=repr(amount), expected="at least 0")
+    share, settings = share_of(config), config.backend
+    if settings.address is not None:
+        yield from (
+            Problem(key=f"backend.{name}", got=repr(settings[name]), expected="null beside backend.address")
+            for name in ("num_cpus", "num_gpus")
+            if settings[name] is not None
+        )
+    elif settings.num_cpus is not None and settings.num_cpus < share["cpu"]:
+        expected = f"at least {share['cpu']:g}, which one trial holds"
+        yield Problem(key="backend.num_cpus", got=repr(settings.num_cpus), expected=expected)
+
+
+def _waiting(config: DictConfig) -> Iterator[Problem]:
+    from litune import runs
+
+    scheduler, search = config.backend.scheduler, config.search
+    if scheduler is None:
+        return
+    if search.pruner != "none":
+        expected = "none, as backend.scheduler stops trials"
+        yield Problem(key="search.pruner", got=search.pruner, expected=expected)
+    name = scheduler if isinstance(scheduler, str) else scheduler.get("name") or scheduler.get("_target_") or ""
+    together = any(word in str(name).lower() for word in ("pbt", "pb2", "hyperband", "population"))
+    together &= not any(word in str(name).lower() for word in ("asha", "asynchyperband"))
+    if together and config.backend.searcher is None and (search.lag or runs.LAG) < search.trials:
+        expected = f"at least {search.trials}: with {name} no trial may wait for another's end before it starts"
+        cure = f"search.lag={search.trials}"
+        yield Problem(key="search.lag", got=repr(search.lag), expected=expected, cure=cure)
