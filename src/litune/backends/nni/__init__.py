@@ -87,6 +87,7 @@ def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
     from litune.backends.nni import wire
     from litune.backends.nni.desk import Desk
     from litune.backends.nni.rest import Manager
+    from litune.workers.limits import kill_group
 
     manager = Manager(url)
     tuner = manager.get("/experiment")["params"].get("tuner") or {}
@@ -103,3 +104,5 @@ def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
                     break
     finally:
         desk.close()
+        if desk.group is not None and not manager.alive():
+            kill_group(desk.group)  # a tuner that outlives its manager would disturb the experiment's next one

@@ -13,6 +13,7 @@ import socket
 import time
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from litune.backends import View
@@ -50,6 +51,7 @@ class Desk:
         self._suggests, self._once = suggests, once
         self.manager: Manager | None = None
         self.tuner: Line | None = None
+        self.group: int | None = None  # the process group of a manager that was not started here
         self.last_use = time.monotonic()
         self._clients: set[_Client] = set()
         self._asked: deque[int] = deque()  # requests of the tuner, by NNI's parameter id
@@ -118,6 +120,7 @@ class Desk:
             if kind in ("tuner", "watch", "trial"):
                 client.kind, client.trial = kind, message.get("trial", "")
                 self.tuner = client.line if kind == "tuner" else self.tuner
+                self.group = self.group or _managers_group(message.get("group"))
             elif kind == "next":
                 self._asked.append(message["id"])
             elif kind == "ended":
@@ -238,6 +241,14 @@ class Desk:
             self._workers.start(again)
         elif client:
             self._outbox.append((client.line, _outcome_message(row)))
+
+
+def _managers_group(group: int | None) -> int | None:
+    """Return the group if its leader is NNI's manager: a group that nobody else's processes are in."""
+    with contextlib.suppress(OSError):
+        if group is not None and b"nni_node" in Path(f"/proc/{group}/cmdline").read_bytes():
+            return group
+    return None
 
 
 def _start_message(number: int, study: Study, parameter_id: int) -> Message:

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
             from litune.backends.nni import drivers
 
             driver = drivers.reach(arguments, channel.manager)
-        driver.send({"type": "trial", "trial": trial})
+        driver.send({"type": "trial", "trial": trial, "group": os.getpgrp()})
         return _follow(driver, channel)
     except _Stopped as stop:
         for number in _SIGNALS:
