@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import selectors
@@ -156,6 +157,8 @@ def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
             control.send(json.dumps(function()).encode())
         from litune.workers.parent import Parent
 
+        gc.collect()
+        gc.freeze()  # else a child's first collection writes to, and so copies, every page it shares
         limits.outlive_parent()  # the closed control connection tells it, and it ends its children first
         Parent(control=control).serve()
         status = 0
