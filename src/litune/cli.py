@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from litune.compose import Composed
 
-COMMANDS = ("search", "train", "doctor", "list", "trials", "best", "digest")
+COMMANDS = ("search", "train", "doctor", "list", "trials", "best", "digest", "nni-env", "nni-check")
 WHERE = "command line"
 
 
@@ -61,10 +61,30 @@ def _dispatch(command: str, argv: list[str]) -> int:
 
         Arguments(prog="litune doctor", description=doctor.__doc__).parse_args(argv)
         return doctor.main()
+    if command in ("nni-env", "nni-check"):
+        return _nni(command, argv)
     if command in COMMANDS:
         return _report(command, argv)
     known = ", ".join(COMMANDS)
     raise InputError(Problem(where=WHERE, got=command, expected=f"one of {known}", nearest=nearest(command, COMMANDS)))
+
+
+def _nni(command: str, argv: list[str]) -> int:
+    parser = Arguments(prog=f"litune {command}")
+    if command == "nni-check":
+        parser.add_argument("file", type=Path, help="a config file of nnictl")
+    options = parser.parse_args(argv)
+    if command == "nni-env":
+        from litune.backends.nni import env
+
+        print(env.export_line())
+        return 0
+    from litune.backends.nni import checks
+
+    if problems := checks.check_file(options.file):
+        raise InputError(problems)
+    print(f"{options.file}: nothing wrong found")
+    return 0
 
 
 def _report(command: str, argv: list[str]) -> int:
@@ -266,6 +286,7 @@ def _usage() -> str:
         "search": "run or continue a search", "train": "train once, the best again, or replay a trial",
         "doctor": "check the installation", "list": "the runs under runs/", "trials": "the trials of a run",
         "best": "the best trial of a run", "digest": "one number for the whole trial table of a run",
+        "nni-env": "the line that confines a bare nnictl to this machine", "nni-check": "check a config file of nnictl",
     }  # fmt: skip
-    lines = "\n".join(f"  {name:<8} {meaning}" for name, meaning in rows.items())
+    lines = "\n".join(f"  {name:<9} {meaning}" for name, meaning in rows.items())
     return f"usage: litune COMMAND ...\n\n{lines}\n\nlitune COMMAND --help tells more"

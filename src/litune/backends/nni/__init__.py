@@ -14,9 +14,14 @@ env.py       the variable that loads loopback.js
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from litune.errors import InputError
+
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from litune.backends import View
     from litune.backends.nni.desk import Desk
     from litune.backends.nni.rest import Manager
@@ -31,26 +36,41 @@ _SETTLED = 3.0  # seconds at most for NNI's record to come level
 _IDLE = 60.0  # seconds without a trial after which nnictl's driver ends; the next trial starts another
 
 
+def prepare(config: DictConfig) -> AbstractContextManager[Any]:
+    """Check what NNI would accept silently, and start its manager while the warm parent imports torch."""
+    from litune import checks as general
+    from litune.backends.nni import checks
+
+    space = general.load_space(config)
+    if problems := checks.check(config, space):
+        raise InputError(problems)
+    if config.backend.manager:
+        return nullcontext()
+    from litune.backends.nni import launch
+
+    return launch.started(config, space)
+
+
 def run(study: Study, workers: Workers, view: View) -> None:
     """Run the study's trials through NNI: a manager of our own, or the one at `backend.manager`."""
-    settings: Any = study.config["backend"]
-    if settings["manager"]:
-        _attend(study, workers, view, settings["manager"])
+    from litune import config as configs
+
+    config = configs.from_plain(study.config)
+    if config.backend.manager:
+        _attend(study, workers, view, config.backend.manager)
     else:
-        _command(study, workers, view, settings)
+        _command(study, workers, view, config)
 
 
-def _command(study: Study, workers: Workers, view: View, settings: Any) -> None:
-    from litune.backends.nni import launch, wire
-    from litune.backends.nni.desk import Desk
+def _command(study: Study, workers: Workers, view: View, config: DictConfig) -> None:
+    from litune.backends.nni import launch
+    from litune.backends.nni.desk import Desk, Draws
 
-    suggests = settings["tuner"] is None
-    desk = Desk(study, workers, view, wire.listen(str(study.directory)), suggests=suggests)
-    try:
-        launched = launch.start(study, settings)
-        kept = False
+    suggests = not config.backend.tuner
+    draws = Draws(by_study=suggests, limit=study.total)
+    with launch.started(config, study.space) as launched:
+        desk = Desk(study, workers, view, launched.manager, launched.listener, draws=draws)
         try:
-            desk.manager = launched.manager
             view.say(f"NNI's page: {launched.manager.url}")
             looked = time.monotonic()
             while not study.done:
@@ -61,16 +81,15 @@ def _command(study: Study, workers: Workers, view: View, settings: Any) -> None:
                     if not desk.busy and launched.manager.get("/check-status")["status"] in _NO_MORE:
                         break
             _settle(desk, launched.manager)
-            kept = settings["keep_ui"]
-        finally:
-            tuner = desk.tuner.peer()[0] if desk.tuner else None
-            desk.dismiss(keep=kept)
-            if kept:
+            if config.backend.keep_ui:
+                launched.kept = True
                 view.say(f"NNI's page stays at {launched.manager.url}; end it with: nnictl stop {launched.experiment}")
-            else:
-                launched.stop(tuner)
-    finally:
-        desk.close()
+        finally:
+            launched.tuner = desk.tuner.peer()[0] if desk.tuner else None
+            desk.dismiss(keep=launched.kept)
+            if not launched.kept:
+                launched.stop()
+            desk.close()
 
 
 def _settle(desk: Desk, manager: Manager) -> None:
@@ -85,15 +104,15 @@ def _settle(desk: Desk, manager: Manager) -> None:
 
 def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
     from litune.backends.nni import wire
-    from litune.backends.nni.desk import Desk
+    from litune.backends.nni.desk import Desk, Draws
     from litune.backends.nni.rest import Manager
     from litune.workers.limits import kill_group
 
     manager = Manager(url)
     tuner = manager.get("/experiment")["params"].get("tuner") or {}
     once = str(tuner.get("name")).lower() == "gridsearch"
-    desk = Desk(study, workers, view, wire.listen(str(study.directory)), suggests=False, once=once)
-    desk.manager = manager
+    listener = wire.listen(str(study.directory))
+    desk = Desk(study, workers, view, manager, listener, draws=Draws(by_study=False, once=once))
     looked = time.monotonic()
     try:
         while desk.busy or time.monotonic() - desk.last_use < _IDLE:
@@ -104,5 +123,6 @@ def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
                     break
     finally:
         desk.close()
+        listener.close()
         if desk.group is not None and not manager.alive():
             kill_group(desk.group)  # a tuner that outlives its manager would disturb the experiment's next one

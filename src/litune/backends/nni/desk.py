@@ -30,6 +30,19 @@ _ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED
 _PATIENCE = 10.0  # seconds for the client of a trial that NNI has started to show up
 
 
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """Who chooses the params. by_study: our tuner asks the study; otherwise NNI draws, as the rest describes.
+
+    once    no params are to be tried twice (GridSearch): NNI draws some again when it resumes
+    limit   how many trials there are in all; None leaves that to NNI
+    """
+
+    by_study: bool
+    once: bool = False
+    limit: int | None = None
+
+
 @dataclass(eq=False)
 class _Client:
     """A connection: NNI's tuner, a trial, or the manager's watch on us."""
@@ -41,15 +54,14 @@ class _Client:
 
 
 class Desk:
-    """Serve the manager's processes. `suggests`: our tuner asks here for trials; otherwise NNI draws the params."""
+    """Serve the manager's processes: its tuner, its trials, and its watch on us."""
 
     def __init__(
-        self, study: Study, workers: Workers, view: View, listener: socket.socket, *, suggests: bool, once: bool = False
+        self, study: Study, workers: Workers, view: View, manager: Manager, listener: socket.socket, *, draws: Draws
     ) -> None:
-        """Take the listening socket; `once` tells that NNI's tuner tries no params twice (GridSearch)."""
-        self._study, self._workers, self._view, self._listener = study, workers, view, listener
-        self._suggests, self._once = suggests, once
-        self.manager: Manager | None = None
+        """Take the manager, and the socket at which its processes come."""
+        self._study, self._workers, self._view = study, workers, view
+        self._manager, self._listener, self._draws = manager, listener, draws
         self.tuner: Line | None = None
         self.group: int | None = None  # the process group of a manager that was not started here
         self.last_use = time.monotonic()
@@ -97,7 +109,6 @@ class Desk:
         for client in self._clients:
             client.line.close()
         self._selector.close()
-        self._listener.close()
 
     def _welcome(self) -> None:
         connection, _ = self._listener.accept()
@@ -151,14 +162,14 @@ class Desk:
 
     def _assign(self) -> None:
         waiting = {client.trial: client for client in self._clients if client.kind == "trial" and client.number is None}
-        if not waiting or self.manager is None:
+        if not waiting:
             return
         with contextlib.suppress(OSError):  # the manager may be gone; whoever runs this desk finds out
-            if self._suggests:
+            if self._draws.by_study:
                 for client in waiting.values():
-                    self._start_suggested(client, self.manager.get(f"/trial-jobs/{client.trial}"))
+                    self._start_suggested(client, self._manager.get(f"/trial-jobs/{client.trial}"))
             else:
-                self._start_drawn(waiting, self.manager.get("/trial-jobs"))
+                self._start_drawn(waiting, self._manager.get("/trial-jobs"))
 
     def _start_suggested(self, client: _Client, listed: Any) -> None:
         if not listed or not listed.get("hyperParameters"):
@@ -192,7 +203,7 @@ class Desk:
             self._outbox.append((client.line, {"type": "refused", "text": "\n".join(misfits)}))
             client.kind = "refused"
             return
-        if self._once:
+        if self._draws.once:
             alike = [row for row in self._study.rows.values() if row.params == params]
             if any(row.number in self._study.running for row in alike):
                 return  # NNI draws it a second time (after a resume) while it runs: answered when it has ended
@@ -200,9 +211,20 @@ class Desk:
                 self._outbox.append((client.line, _start_message(ended[0].number, self._study, parameter_id)))
                 self._outbox.append((client.line, _outcome_message(ended[0])))
                 client.kind = "answered"
+                self._allow_one_more()
                 return
-        job = self._study.again(params) or self._study.adopt(params)
+        job = self._study.again(params)
+        if job is None and self._draws.limit is not None and len(self._study.rows) >= self._draws.limit:
+            return  # the search has all its trials: a resumed one counts them otherwise than NNI
+        job = job or self._study.adopt(params)
         self._start(client, job, parameter_id)
+
+    def _allow_one_more(self) -> None:
+        """Have NNI not count a trial that was answered from the ledger towards its maxTrialNumber."""
+        profile = self._manager.get("/experiment")
+        if profile["params"].get("maxTrialNumber"):
+            profile["params"]["maxTrialNumber"] += 1
+            self._manager.put("/api/v1/nni/experiment?update_type=MAX_TRIAL_NUM", profile)
 
     def _start(self, client: _Client, job: Job, parameter_id: int) -> None:
         client.number = job.number

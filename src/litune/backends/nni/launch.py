@@ -6,31 +6,41 @@ import contextlib
 import logging
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
+from litune import config as configs
+from litune import runs
 from litune.backends.nni import env, wire
 from litune.backends.nni.rest import Manager
 from litune.errors import SearchFailed
+from litune.space import Space
 from litune.space_file import dump
-from litune.study import Study
 from litune.workers.limits import kill_group
 
 FIRST_PORT = 8080
+FOLDER = "nni"  # NNI's own files in the run directory
 _GRACE = 5.0  # seconds for the manager to close its database
+_started: Launched | None = None
 
 
 class Launched:
-    """A running manager."""
+    """A running manager, and the socket at which its processes reach the driver."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, experiment: str) -> None:
-        self.process, self.experiment = process, experiment
+    def __init__(self, process: subprocess.Popen[bytes], url: str, experiment: str, listener: socket.socket) -> None:
+        self.process, self.experiment, self.listener = process, experiment, listener
         self.manager = Manager(url)
+        self.tuner: int | None = None  # the pid of its tuner, if that is ours
+        self.kept = False  # whether it may outlive this process
 
     def check(self) -> None:
         """Raise SearchFailed if the manager is gone."""
@@ -39,61 +49,82 @@ class Launched:
             how = f"by {signal.Signals(-status).name}" if status < 0 else f"with exit code {status}"
             raise SearchFailed(f"NNI's manager ended {how} before the search was done; the same command continues it")
 
-    def stop(self, tuner: int | None) -> None:
-        """End the manager and everything that it started; `tuner` is the pid of its tuner, if that is ours."""
+    def stop(self) -> None:
+        """End the manager and everything that it started."""
         self.process.terminate()
-        if tuner is not None:  # else the manager waits seconds for it
+        if self.tuner is not None:  # else the manager waits seconds for it
             with contextlib.suppress(ProcessLookupError):
-                os.kill(tuner, signal.SIGKILL)
+                os.kill(self.tuner, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(_GRACE)
         kill_group(self.process.pid)
         self.process.wait()
 
 
-def start(study: Study, settings: Mapping[str, Any]) -> Launched:
-    """Start the manager for the study; SearchFailed where it does not come up, or listens to more than this machine."""
-    port = settings["port"] or free_port()
-    experiment = _experiment(study, settings)
+@contextlib.contextmanager
+def started(config: DictConfig, space: Space) -> Iterator[Launched]:
+    """Start the manager, or share the one that an outer `with` has started; the outermost ends it."""
+    global _started
+    if _started is not None:
+        yield _started
+        return
+    directory = Path(config.search.runs).absolute() / runs.run_name(config, space)
+    new = not directory.exists()
+    (directory / FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = tempfile.mkdtemp(prefix="litune-nni-")  # not the run directory: its lock is not held yet
+    try:
+        with contextlib.closing(wire.listen(place)) as listener:
+            _started = _start(config, space, directory, place, listener)
+            try:
+                yield _started
+            finally:
+                launched, _started = _started, None
+                if not launched.kept:
+                    launched.stop()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        if new and not (directory / "config.yaml").exists():  # the search never began
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _start(config: DictConfig, space: Space, directory: Path, place: str, listener: socket.socket) -> Launched:
+    port = config.backend.port or free_port()
+    experiment = _experiment(config, space, directory, place)
     from nni.experiment import RunMode
 
-    with _environment(study.directory):
+    with _environment(place):
         try:
             experiment.start(port, run_mode=RunMode.Detach)  # its output goes to its own log, its end is ours to see to
         except Exception as error:
-            raise SearchFailed(f"NNI's manager did not start: {error}; its logs: {study.directory / 'nni'}") from error
-    process = experiment._proc
-    launched = Launched(process, f"http://127.0.0.1:{port}", experiment.id)
-    if wide := addresses(process.pid):
-        launched.stop(None)
+            raise SearchFailed(f"NNI's manager did not start: {error}; its logs: {directory / FOLDER}") from error
+    launched = Launched(experiment._proc, f"http://127.0.0.1:{port}", experiment.id, listener)
+    if wide := addresses(launched.process.pid):
+        launched.stop()
         raise SearchFailed(f"NNI's manager listened on {', '.join(wide)}: stopped, as anybody could run commands by it")
     return launched
 
 
-def _experiment(study: Study, settings: Mapping[str, Any]) -> Any:
-    logging.getLogger("nni").setLevel(logging.WARNING)
+def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -> Any:
     from nni.experiment import CustomAlgorithmConfig, Experiment
 
     logging.getLogger("nni").setLevel(logging.WARNING)
-    work = study.directory / "nni"
-    work.mkdir(mode=0o700, exist_ok=True)
     experiment = Experiment("local")
-    config = experiment.config
-    config.experiment_name = study.directory.name
-    config.experiment_working_directory = str(work)
-    config.trial_command = shlex.join([sys.executable, "-m", "litune.backends.nni.trial"])
-    config.trial_code_directory = str(Path.cwd())
-    config.trial_concurrency = study.parallel
-    config.search_space = dump(study.space)
-    config.assessor = _algorithm(settings["assessor"])
-    if settings["tuner"]:
-        config.tuner = _algorithm(settings["tuner"])
-        config.max_trial_number = study.total - len(study.rows)
+    options = experiment.config
+    options.experiment_name = directory.name
+    options.experiment_working_directory = str(directory / FOLDER)
+    options.trial_command = shlex.join([sys.executable, "-m", "litune.backends.nni.trial"])
+    options.trial_code_directory = str(Path.cwd())
+    options.trial_concurrency = runs.parallel_of(config)
+    options.search_space = dump(space)
+    options.assessor = _algorithm(config.backend.assessor)
+    if config.backend.tuner:
+        options.tuner = _algorithm(config.backend.tuner)
+        options.max_trial_number = config.search.trials
     else:
-        config.tuner = CustomAlgorithmConfig(
+        options.tuner = CustomAlgorithmConfig(
             class_name="litune.backends.nni.tuner.DriverTuner",
             code_directory=str(Path.cwd()),
-            class_args={"directory": str(study.directory)},
+            class_args={"directory": place},
         )
     return experiment
 
@@ -103,13 +134,21 @@ def _algorithm(given: Any) -> Any:
 
     if not given:
         return None
-    name, arguments = (given, {}) if isinstance(given, str) else (given["name"], given.get("classArgs") or {})
-    return AlgorithmConfig(name=name, class_args=dict(arguments))
+    name, arguments = named(given)
+    return AlgorithmConfig(name=name, class_args=arguments)
+
+
+def named(given: Any) -> tuple[str, dict[str, Any]]:
+    """Return name and arguments of a tuner or assessor given as its name, or as {name: ..., classArgs: {...}}."""
+    if isinstance(given, str):
+        return given, {}
+    plain = configs.plain(given)
+    return str(plain.get("name")), dict(plain.get("classArgs") or {})
 
 
 @contextlib.contextmanager
-def _environment(directory: Path) -> Iterator[None]:
-    added = {"NODE_OPTIONS": env.node_options("loopback.js", "watch.js"), wire.RUN: str(directory)}
+def _environment(place: str) -> Iterator[None]:
+    added = {"NODE_OPTIONS": env.node_options("loopback.js", "watch.js"), wire.RUN: place}
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     try:
@@ -123,10 +162,11 @@ def _environment(directory: Path) -> Iterator[None]:
 
 def free_port() -> int:
     """Return the first free port from 8080 on."""
-    return next(port for port in range(FIRST_PORT, 65536) if not _listened(port))
+    return next(port for port in range(FIRST_PORT, 65536) if not in_use(port))
 
 
-def _listened(port: int) -> bool:
+def in_use(port: int) -> bool:
+    """Say whether a process of this machine listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,0 +1,160 @@
+"""What NNI accepts in silence and then does wrong, found before its manager starts."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from litune import documents, space_file
+from litune.backends.nni import launch
+from litune.documents import Document
+from litune.errors import InputError, MissingExtra, Problem, nearest
+from litune.space import Space
+
+TUNERS = ("GridSearch", "Random", "TPE", "Evolution")
+ASSESSORS = ("Medianstop", "Curvefitting")
+# What of NNI 3.0's other tuners is missing on a present Python, by the module that they import.
+_NEEDS = {
+    "Anneal": ("hyperopt", "hyperopt"), "TPE_legacy": ("hyperopt", "hyperopt"), "SMAC": ("smac", "'nni[SMAC]'"),
+    "BOHB": ("ConfigSpace", "'nni[BOHB]'"), "DNGO": ("pybnn", "'nni[DNGO]'"), "PPO": ("gym", "'nni[PPO]'"),
+}  # fmt: skip
+_BROKEN = {
+    "GP": "with numpy 2 it fails at its first suggestion", "GPTuner": "with numpy 2 it fails at its first suggestion",
+    "Metis": "with numpy 2 it fails at its first suggestion", "NetworkMorphism": "with numpy 2 it fails at once",
+    "Batch": "it takes one combined parameter only", "PBT": "it wants trials to hand on checkpoints by its own rules",
+    "Hyperband": "it puts a parameter of its own beside the search space's",
+    "RegularizedEvolutionTuner": "it is for architecture search only",
+}  # fmt: skip
+_NEW_KEYS = ("searchSpaceFile", "searchSpace", "trialCommand", "trialConcurrency", "tuner", "trainingService")
+_KEYS = (
+    *_NEW_KEYS, "experimentName", "experimentType", "trialCodeDirectory", "trialGpuNumber", "maxExperimentDuration",
+    "maxTrialNumber", "maxTrialDuration", "nniManagerIp", "useAnnotation", "debug", "logLevel",
+    "experimentWorkingDirectory", "tunerGpuIndices", "assessor", "advisor", "sharedStorage", "authorName", "logDir",
+    "maxExecDuration", "maxTrialNum", "trainingServicePlatform", "searchSpacePath", "trial", "localConfig",
+    "multiThread", "versionCheck", "description", "logCollection",
+)  # fmt: skip
+
+
+def check(config: DictConfig, space: Space) -> list[Problem]:
+    """Return what is wrong with a search through NNI; raise MissingExtra where NNI is not installed."""
+    if importlib.util.find_spec("nni") is None:
+        raise MissingExtra("nni", "backend=nni")
+    problems = []
+    if config.backend.tuner:
+        name, _ = launch.named(config.backend.tuner)
+        problems += [*_algorithm("backend.tuner", name, TUNERS), *_grid("backend.tuner", name, space)]
+    if config.backend.assessor:
+        problems += _algorithm("backend.assessor", launch.named(config.backend.assessor)[0], ASSESSORS)
+    if config.backend.port and not config.backend.manager and launch.in_use(config.backend.port):
+        got = f"{config.backend.port}, which {_holder(config.backend.port)} listens on"
+        problems.append(Problem(key="backend.port", got=got, expected="a free port", cure="null takes the first one"))
+    return problems
+
+
+def check_file(path: Path) -> list[Problem]:
+    """Return what is wrong with a config file of nnictl, in its present form or that of NNI 1."""
+    document = documents.read(path)
+    data = document.data
+    problems = [
+        Problem(
+            where=document.where(key),
+            key=key,
+            got="an unknown key",
+            expected="a key of NNI",
+            nearest=nearest(key, _KEYS),
+        )
+        for key in data
+        if key not in _KEYS
+    ]
+    problems += [*_command(document), *_concurrency(document)]
+    space, found = _space(document)
+    problems += found
+    for section, known in (("tuner", TUNERS), ("assessor", ASSESSORS)):
+        given = data.get(section) or {}
+        key, name = _named(section, given)
+        if name is None and section == "tuner" and not _is_custom(given) and "advisor" not in data:
+            problems.append(Problem(key="tuner.name", got="nothing", expected=f"one of {', '.join(TUNERS)}"))
+        elif name is not None:
+            found = [*_algorithm(key, str(name), known), *(_grid(key, str(name), space) if space else ())]
+            problems += found
+    placed = (problem if problem.where else _at(problem, document) for problem in problems)
+    return list(placed)
+
+
+def _at(problem: Problem, document: Document) -> Problem:
+    return Problem(**{**vars(problem), "where": document.where(problem.key)})
+
+
+def _named(section: str, given: Mapping[str, Any]) -> tuple[str, Any]:
+    old = f"builtin{section.capitalize()}Name"
+    return (f"{section}.{old}", given[old]) if old in given else (f"{section}.name", given.get("name"))
+
+
+def _is_custom(given: Mapping[str, Any]) -> bool:
+    return "className" in given or "classFileName" in given
+
+
+def _command(document: Document) -> Iterator[Problem]:
+    old = document.data.get("trial")
+    key, command = ("trial.command", old.get("command")) if isinstance(old, Mapping) else ("trialCommand", None)
+    command = command or document.data.get("trialCommand")
+    if not command:
+        expected = "python -m litune.backends.nni.trial experiment=NAME"
+        yield Problem(key=key, got="nothing", expected=expected)
+
+
+def _concurrency(document: Document) -> Iterator[Problem]:
+    value = document.data.get("trialConcurrency")
+    if not isinstance(value, int) or value < 1:
+        yield Problem(key="trialConcurrency", got=repr(value), expected="how many trials run at once, 1 or more")
+
+
+def _space(document: Document) -> tuple[Space | None, list[Problem]]:
+    data = document.data
+    for key in ("searchSpaceFile", "searchSpacePath"):
+        if data.get(key):
+            try:
+                return space_file.load(document.path.parent / str(data[key])), []
+            except InputError as error:
+                return None, list(error.problems)
+    if data.get("searchSpace"):
+        try:
+            return space_file.parse(data["searchSpace"], lambda key: document.where(f"searchSpace.{key}")), []
+        except InputError as error:
+            return None, list(error.problems)
+    return None, [Problem(key="searchSpaceFile", got="nothing", expected="the path of a search space, NNI's JSON")]
+
+
+def _algorithm(key: str, name: str, known: tuple[str, ...]) -> Iterator[Problem]:
+    by_case = {other.lower(): other for other in (*known, *_NEEDS, *_BROKEN)}
+    proper = by_case.get(name.lower(), name)
+    expected = f"one of {', '.join(known)}"
+    if proper in _NEEDS and known is TUNERS:
+        module, package = _NEEDS[proper]
+        if importlib.util.find_spec(module) is None:
+            cure = f"NNI 3.0 needs {module} for it: pip install {package} (where that still installs)"
+            yield Problem(key=key, got=repr(name), expected=expected, cure=cure)
+    elif proper in _BROKEN and known is TUNERS:
+        yield Problem(key=key, got=f"{name!r} ({_BROKEN[proper]})", expected=expected)
+    elif proper not in known:
+        yield Problem(key=key, got=repr(name), expected=expected, nearest=nearest(name, known))
+
+
+def _grid(key: str, name: str, space: Space) -> Iterator[Problem]:
+    if name.lower() == "gridsearch" and (ranges := space.continuous()):
+        got = f"GridSearch over the continuous {', '.join(ranges)}, which it would divide for ever"
+        cure = "Random, TPE and Evolution take ranges; litune's own search.algorithm=tpe too"
+        yield Problem(key=key, got=got, expected="choice, randint or quantised parameters only", cure=cure)
+
+
+def _holder(port: int) -> str:
+    import psutil
+
+    for connection in psutil.net_connections(kind="inet"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return "another process"
