@@ -66,12 +66,14 @@ class ConsoleView:
     def _picture(self) -> Group:
         study = self._study
         running = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("trial", "step", study.objective.metric, "curve", "params"):
-            running.add_column(name, no_wrap=True, overflow="ellipsis")
+        widths = {"trial": 5, "step": 4, study.objective.metric: max(8, len(study.objective.metric)), "curve": 12}
+        for name, width in widths.items():
+            running.add_column(name, no_wrap=True, min_width=width)
+        running.add_column("params", no_wrap=True, overflow="ellipsis")
         for number in sorted(study.running):
             row = study.rows[number]
             values = list(row.history.values())
-            last = number(values[-1]) if values else ""
+            last = brief(values[-1]) if values else ""
             running.add_row(str(number), str(len(values)), last, sparkline(values), describe(row.params))
         return Group(Text(self._status()), Text(self._best()), running)
 
@@ -93,10 +95,14 @@ class ConsoleView:
         best = self._study.best()
         if best is None:
             return "best: none yet"
-        return f"best: {self._study.objective.metric}={number(best.score)} · trial {best.number}: {describe(best.params)}"
+        return (
+            f"best: {self._study.objective.metric}={brief(best.score)} · trial {best.number}: {describe(best.params)}"
+        )
 
 
-def print_leaderboard(console: Console, rows: Iterable[TrialRow], *, metric: str, maximize: bool, top: int = 10) -> None:
+def print_leaderboard(
+    console: Console, rows: Iterable[TrialRow], *, metric: str, maximize: bool, top: int = 10
+) -> None:
     """Print the best trials as a table."""
     board = leaderboard(rows, maximize=maximize)[:top]
     if not board:
@@ -107,14 +113,14 @@ def print_leaderboard(console: Console, rows: Iterable[TrialRow], *, metric: str
     for name in ("#", "trial", metric, *keys):
         table.add_column(name, justify="right", overflow="fold")
     for rank, row in enumerate(board, start=1):
-        params = (number(row.params[key]) if key in row.params else "" for key in keys)
-        table.add_row(str(rank), str(row.number), number(row.score), *params)
+        params = (brief(row.params[key]) if key in row.params else "" for key in keys)
+        table.add_row(str(rank), str(row.number), brief(row.score), *params)
     console.print(table)
 
 
 def describe(params: Mapping[str, Any]) -> str:
     """Return the params in one line."""
-    return " ".join(f"{key}={number(value)}" for key, value in params.items())
+    return " ".join(f"{key}={brief(value)}" for key, value in params.items())
 
 
 def sparkline(values: list[float], width: int = 12) -> str:
@@ -128,12 +134,12 @@ def sparkline(values: list[float], width: int = 12) -> str:
 
 
 def _line(row: TrialRow) -> str:
-    score = f" score={number(row.score)}" if row.score is not None else ""
+    score = f" score={brief(row.score)}" if row.score is not None else ""
     why = f" {row.failure.kind.value}: {row.failure.message.splitlines()[-1]}" if row.failure else ""
     reused = f" as trial {row.reused}" if row.reused is not None else ""
     return f"trial {row.number} {row.state.value}{score}{reused}{why} | {describe(row.params)}"
 
 
-def number(value: Any) -> str:
+def brief(value: Any) -> str:
     """Return a value as a table shows it: floats in five digits."""
     return f"{value:.5g}" if isinstance(value, float) else str(value)

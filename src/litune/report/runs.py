@@ -16,7 +16,7 @@ from rich.table import Table
 from litune import config as configs
 from litune import runs
 from litune.errors import InputError, LituneError, Problem, nearest
-from litune.report.console import number
+from litune.report.console import brief
 from litune.table import TrialRow, digest, leaderboard
 from litune.trial import TrialState
 
@@ -39,7 +39,7 @@ def list_runs(root: str = "runs") -> int:
         counts = [states.count(state) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)]
         objective = configs.objective(config)
         board = leaderboard(rows, maximize=objective.maximize)
-        best = f"{objective.metric}={number(board[0].score)}" if board else ""
+        best = f"{objective.metric}={brief(board[0].score)}" if board else ""
         table.add_row(path.parent.name, config.experiment, str(len(rows)), *map(str, counts), best)
     _console().print(table if table.row_count else f"no runs under {root}")
     return 0
@@ -109,7 +109,9 @@ def _csv(rows: Iterable[TrialRow], names: Iterable[str]) -> str:
         failure = row.failure.kind.value if row.failure else ""
         params = [row.params.get(name, "") for name in names]
         history = " ".join(f"{step}:{value!r}" for step, value in row.history.items())
-        writer.writerow([row.number, row.state.value, failure, row.score, *params, history, record["seconds"], row.where])
+        writer.writerow(
+            [row.number, row.state.value, failure, row.score, *params, history, record["seconds"], row.where]
+        )
     return text.getvalue()
 
 
@@ -120,8 +122,8 @@ def _table(rows: Iterable[TrialRow], names: Iterable[str]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         failure = row.failure.kind.value if row.failure else ""
-        score = "" if row.score is None else number(row.score)
-        params = [number(row.params[name]) if name in row.params else "" for name in names]
+        score = "" if row.score is None else brief(row.score)
+        params = [brief(row.params[name]) if name in row.params else "" for name in names]
         steps = str(len(row.history)) + (f" (as {row.reused})" if row.reused is not None else "")
         table.add_row(str(row.number), row.state.value, failure, score, *params, steps, f"{row.seconds:.1f}", row.where)
     _console().print(table)
