@@ -21,7 +21,6 @@ from litune.backends.nni.rest import Manager
 
 LOG = "driver.log"
 _STEP = 0.02  # seconds between two looks for the driver's socket
-_MAIN = "import sys; from litune.cli import main; sys.exit(main())"
 SPACE = "nni_space.json"
 
 
@@ -45,7 +44,7 @@ def run_directory(arguments: Sequence[str]) -> Path:
 
 
 def _start(arguments: Sequence[str], manager: Manager, directory: Path) -> wire.Line:
-    command = [sys.executable, "-c", _MAIN, "search", *_as_nni_has_it(manager, directory), *arguments]
+    command = [sys.executable, "-m", "litune", "search", *_as_nni_has_it(manager, directory), *arguments]
     command += ["backend=nni", f"name={directory.name}", f"backend.manager={manager.url}"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NNI_")}
     log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

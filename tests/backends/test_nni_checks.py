@@ -1,0 +1,164 @@
+"""What is refused before NNI's manager starts, and what confines it."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("nni")
+
+import nni_node
+
+from litune.backends.nni import checks, env, rest, wire
+
+GOOD = """\
+searchSpace:
+  model.k: {_type: choice, _value: [1, 2]}
+trialCommand: python -m litune.backends.nni.trial experiment=tiny
+trialConcurrency: 2
+tuner: {name: GridSearch}
+trainingService: {platform: local}
+"""
+NODE = Path(nni_node.__path__[0]) / "node"
+
+
+def problems_of(tmp_path: Path, *changes: tuple[str, str]) -> str:
+    text = GOOD
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "nni.yml"
+    path.write_text(text)
+    return "\n".join(str(problem) for problem in checks.check_file(path))
+
+
+def test_a_good_file_has_no_problems(tmp_path):
+    assert problems_of(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("_type: choice", "_type: choise", "did you mean choice?"),
+        ("{_type: choice, _value: [1, 2]}", "{_type: uniform, _value: [2, 1]}", "expected low below high"),
+        ("trialConcurrency", "trialConcurency", "did you mean trialConcurrency?"),
+        ("trialConcurrency: 2", "trialConcurrency: 0", "1 or more"),
+        ("trialCommand: python -m litune.backends.nni.trial experiment=tiny\n", "", "trialCommand: got nothing"),
+        ("GridSearch", "GridSerch", "did you mean GridSearch?"),
+        ("GridSearch", "SMAC", "pip install 'nni[SMAC]'"),
+        ("GridSearch", "Metis", "numpy 2"),
+        (
+            "{_type: choice, _value: [1, 2]}",
+            "{_type: uniform, _value: [1, 2]}",
+            "Random, TPE and Evolution take ranges",
+        ),
+    ],
+)
+def test_what_nni_would_accept_in_silence_is_told_with_its_place(tmp_path, old, new, said):
+    found = problems_of(tmp_path, (old, new))
+    assert said in found
+    assert "nni.yml" in found
+
+
+def test_all_of_a_files_problems_are_told_at_once(tmp_path):
+    found = problems_of(
+        tmp_path, ("choice", "choise"), ("trialConcurrency: 2", "trialConcurrency: 0"), ("Grid", "Gird")
+    )
+    assert len(found.splitlines()) == 3
+
+
+def search(*words: str, cwd: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "litune", "search", "backend=nni", "experiment=tiny", "name=x", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+PROJECT = Path(__file__).parent / "project"
+
+
+def test_a_broken_tuner_is_refused_before_a_run_directory_is_made(tmp_path):
+    done = search("backend.tuner=GP", f"search.runs={tmp_path / 'runs'}", cwd=PROJECT)
+    assert done.returncode == 2
+    assert "backend.tuner: got 'GP'" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_busy_port_is_refused_with_its_holder(tmp_path):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        done = search(f"backend.port={port}", f"search.runs={tmp_path / 'runs'}", cwd=PROJECT)
+    assert done.returncode == 2
+    assert f"got {port}, which process" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "call", ["listen(0)", "listen(0, '0.0.0.0')", "listen({port: 0})", "listen(0, '::')", "listen()"]
+)
+def test_every_way_to_listen_ends_on_this_machine(call):
+    script = f"const s = require('http').createServer(); s.{call}; s.on('listening', () => {{"
+    script += "console.log(JSON.stringify(s.address())); s.close(); })"
+    command = [str(NODE), "--require", str(Path(env.__file__).with_name("loopback.js")), "-e", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert json.loads(done.stdout)["address"] == "127.0.0.1"
+
+
+@pytest.fixture
+def page():
+    script = "const s = require('http').createServer((q, r) => r.end('1')); s.listen(0);"
+    script += "s.on('listening', () => console.log(s.address().port))"
+    command = [str(NODE), "--require", str(Path(env.__file__).with_name("loopback.js")), "-e", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield int(process.stdout.readline())
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Host: localhost", "200"),
+        ("Host: evil.example", "403"),
+        ("Host: localhost\r\nOrigin: http://evil.example", "403"),
+        ("Host: 127.0.0.1\r\nOrigin: http://localhost:8080", "200"),
+    ],
+)
+def test_a_foreign_page_cannot_use_the_manager(page, header, status):
+    with socket.create_connection(("127.0.0.1", page)) as connection:
+        connection.sendall(f"GET / HTTP/1.0\r\n{header}\r\n\r\n".encode())
+        assert connection.recv(100).decode().split()[1] == status
+
+
+def test_node_options_keep_what_is_there_and_load_each_script_once(monkeypatch):
+    monkeypatch.setenv("NODE_OPTIONS", "--max-old-space-size=512")
+    once = env.node_options("loopback.js")
+    assert once.startswith("--max-old-space-size=512 --require ")
+    monkeypatch.setenv("NODE_OPTIONS", once)
+    assert env.node_options("loopback.js") == once
+
+
+def test_the_socket_is_for_this_user_only_and_may_lie_deep(tmp_path):
+    deep = tmp_path / ("d" * 120) / ("e" * 120)
+    deep.mkdir(parents=True)
+    listener = wire.listen(str(deep))
+    client = wire.connect(str(deep))
+    server = wire.Line(listener.accept()[0])
+    client.send({"type": "trial", "trial": "a"})
+    assert server.read() == [{"type": "trial", "trial": "a"}]
+    assert (deep / wire.NAME).stat().st_mode & 0o777 == 0o600
+    client.close()
+    assert server.read() is None
+    server.close()
+    listener.close()
+
+
+def test_a_manager_that_is_gone_is_an_os_error():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    manager = rest.Manager(f"http://127.0.0.1:{port}")
+    assert not manager.alive()
+    with pytest.raises(OSError, match="refused"):
+        manager.get("/check-status")

@@ -1,0 +1,193 @@
+"""Experiments that nnictl starts, with a ledger of ours."""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip("nni")
+
+import psutil
+
+from litune.backends.nni import env
+
+PROJECT = Path(__file__).parent / "project"
+TRIAL = f"{sys.executable} -m litune.backends.nni.trial experiment=tiny search.runs=runs seed=7"
+NOW = {
+    "searchSpaceFile": "search_spaces/grid.json",
+    "trialCommand": TRIAL,
+    "trialCodeDirectory": ".",
+    "trialConcurrency": 2,
+    "maxTrialNumber": 8,
+    "tuner": {"name": "GridSearch"},
+    "trainingService": {"platform": "local"},
+}
+BEFORE = {  # the form of NNI 1
+    "authorName": "somebody",
+    "experimentName": "grid",
+    "trialConcurrency": 2,
+    "maxExecDuration": "1h",
+    "maxTrialNum": 8,
+    "trainingServicePlatform": "local",
+    "searchSpacePath": "search_spaces/grid.json",
+    "useAnnotation": False,
+    "tuner": {"builtinTunerName": "GridSearch"},
+    "trial": {"command": TRIAL, "codeDir": ".", "gpuNum": 0},
+}
+
+
+class Experiment:
+    """An experiment of nnictl in a copy of the project, with a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.project = home / "project"
+        shutil.copytree(PROJECT, self.project)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.environment = {
+            **os.environ,
+            "HOME": str(home),
+            "NODE_OPTIONS": env.node_options("loopback.js"),
+            "PYTHONWARNINGS": "ignore",
+        }
+        self.id = ""
+
+    def nnictl(self, *words: str) -> str:
+        command = [str(Path(sys.executable).with_name("nnictl")), *words]
+        done = subprocess.run(
+            command, cwd=self.project, env=self.environment, capture_output=True, text=True, timeout=60
+        )
+        return done.stdout + done.stderr
+
+    def create(self, config: dict) -> None:
+        (self.project / "nni.yml").write_text(yaml.safe_dump(config))
+        said = self.nnictl("create", "--config", "nni.yml", "--port", str(self.port))
+        assert "Web portal" in said, said
+        registry = self.project.parent / "nni-experiments" / ".experiment"
+        self.id = next(iter(json.loads(registry.read_text())))
+
+    def resume(self) -> None:
+        self.nnictl("resume", self.id, "--port", str(self.port))
+
+    def manager(self) -> psutil.Process:
+        registry = self.project.parent / "nni-experiments" / ".experiment"
+        return psutil.Process(json.loads(registry.read_text())[self.id]["pid"])
+
+    def litune(self, *words: str) -> str:
+        command = [sys.executable, "-m", "litune", words[0], f"runs/nni-{self.id}", *words[1:]]
+        done = subprocess.run(
+            command, cwd=self.project, env=self.environment, capture_output=True, text=True, timeout=60
+        )
+        return done.stdout
+
+    def table(self) -> list[dict]:
+        return json.loads(self.litune("trials", "--format", "json") or "[]")
+
+    def ended(self) -> int:
+        return sum(row["state"] != "RUNNING" for row in self.table())
+
+    def wait_for(self, count: int, seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while self.ended() < count:
+            assert time.monotonic() < deadline, self.litune("trials")
+            time.sleep(0.3)
+
+    def processes(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                words = " ".join(process.cmdline())
+                if process.environ().get("HOME") == self.environment["HOME"] and ("nni" in words or "litune" in words):
+                    found.append(process)
+        return found
+
+
+@pytest.fixture
+def experiment(tmp_path: Path):
+    made = Experiment(tmp_path)
+    yield made
+    made.nnictl("stop", "--all")
+    for process in made.processes():
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def digest_of_an_undisturbed_grid(experiment: Experiment, *overrides: str) -> str:
+    command = [
+        sys.executable,
+        "-m",
+        "litune",
+        "search",
+        "backend=optuna",
+        "experiment=tiny",
+        "seed=7",
+        "name=reference",
+    ]
+    command += ["search.space=search_spaces/grid.json", "search.algorithm=grid", "search.trials=8", *overrides]
+    done = subprocess.run(
+        command, cwd=experiment.project, env=experiment.environment, capture_output=True, text=True, timeout=120
+    )
+    return next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("digest"))
+
+
+@pytest.mark.parametrize("config", [NOW, BEFORE], ids=["now", "before"])
+def test_a_grid_of_nnictl_has_the_table_of_our_own_grid(experiment: Experiment, config: dict) -> None:
+    experiment.create(config)
+    experiment.wait_for(8)
+    assert experiment.litune("digest").strip() == digest_of_an_undisturbed_grid(experiment)
+
+
+@pytest.mark.parametrize("concurrency", [4, 8])
+def test_a_score_belongs_to_its_params_at_any_concurrency(experiment: Experiment, concurrency: int) -> None:
+    tuner = {"name": "Random", "classArgs": {"seed": 1}}
+    space = {"searchSpaceFile": "search_spaces/tiny.json"}
+    experiment.create({**NOW, **space, "trialConcurrency": concurrency, "maxTrialNumber": 16, "tuner": tuner})
+    experiment.wait_for(16)
+    for row in experiment.table():
+        params = row["params"]
+        value = params["model.x"] + 10 * params["model.y"] + 100 * params["model.k"] + 1000 * ord(params["model.kind"])
+        assert math.isclose(row["score"], value + 0.5 * 3, abs_tol=2e-3)
+
+
+def test_the_manager_listens_on_this_machine_only(experiment: Experiment) -> None:
+    experiment.create(NOW)
+    listening = [c.laddr.ip for c in experiment.manager().net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert listening == ["127.0.0.1"]
+
+
+def test_a_killed_manager_leaves_nothing_behind_and_its_resumed_experiment_the_undisturbed_table(
+    experiment: Experiment,
+) -> None:
+    slow = "trainer.max_epochs=300"
+    experiment.create({**NOW, "trialCommand": f"{TRIAL} {slow}"})
+    experiment.wait_for(2)
+    time.sleep(1.5)  # into the trials that follow
+    experiment.manager().send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while (left := experiment.processes()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
+    experiment.resume()
+    experiment.wait_for(8)
+    assert experiment.litune("digest").strip() == digest_of_an_undisturbed_grid(experiment, slow)
+
+
+def test_a_mistake_in_the_experiment_is_told_in_the_trials_own_log(experiment: Experiment) -> None:
+    experiment.create({**NOW, "trialCommand": f"{TRIAL} trainer.max_epoch=3"})
+    logs = experiment.project.parent / "nni-experiments" / experiment.id / "environments" / "local-env" / "trials"
+    deadline = time.monotonic() + 60
+    while not (said := "".join(path.read_text() for path in logs.glob("*/trial.stderr"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert "did you mean trainer.max_epochs?" in said
