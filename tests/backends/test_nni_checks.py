@@ -85,6 +85,19 @@ def test_a_broken_tuner_is_refused_before_a_run_directory_is_made(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_assessor_that_cannot_go_the_objectives_way_is_refused(tmp_path):
+    words = ("backend.assessor=Curvefitting", "objective.mode=min", f"search.runs={tmp_path / 'runs'}")
+    done = search(*words, cwd=PROJECT)
+    assert done.returncode == 2
+    assert "Curvefitting, which takes larger for better" in done.stderr
+
+
+@pytest.mark.parametrize(("given", "fits"), [("maximize", True), ("minimize", False), (None, False)])
+def test_an_nnictl_tuner_must_go_the_objectives_way(given, fits):
+    tuner = {"name": "TPE", "classArgs": {"optimize_mode": given} if given else None}  # by default it minimises
+    assert bool(checks.directions({"tuner": tuner}, "max")) is not fits
+
+
 def test_a_busy_port_is_refused_with_its_holder(tmp_path):
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

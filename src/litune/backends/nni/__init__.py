@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 WARM_PARENT = True
 _TURN = 0.25  # seconds
 _LOOK = 1.0  # seconds between two looks at a manager that is not our child
-_NO_MORE = ("DONE", "TUNER_NO_MORE_TRIAL", "ERROR")  # what the manager says when it starts no further trial
+_NO_MORE = ("DONE", "TUNER_NO_MORE_TRIAL")  # what the manager says when it starts no further trial
 _SETTLED = 3.0  # seconds at most for NNI's record to come level
 _IDLE = 60.0  # seconds without a trial after which nnictl's driver ends; the next trial starts another
 
@@ -76,9 +76,10 @@ def _command(study: Study, workers: Workers, view: View, config: DictConfig) -> 
             while not study.done:
                 desk.turn(_TURN)
                 launched.check()
-                if not suggests and time.monotonic() - looked > _LOOK:
+                if time.monotonic() - looked > _LOOK:
                     looked = time.monotonic()
-                    if not desk.busy and launched.manager.get("/check-status")["status"] in _NO_MORE:
+                    status = launched.status()
+                    if not suggests and not desk.busy and status in _NO_MORE:
                         break
             _settle(desk, launched.manager)
             if config.backend.keep_ui:
@@ -103,13 +104,16 @@ def _settle(desk: Desk, manager: Manager) -> None:
 
 
 def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
-    from litune.backends.nni import wire
+    from litune.backends.nni import checks, wire
     from litune.backends.nni.desk import Desk, Draws
     from litune.backends.nni.rest import Manager
     from litune.workers.limits import kill_group
 
     manager = Manager(url)
-    tuner = manager.get("/experiment")["params"].get("tuner") or {}
+    experiment = manager.get("/experiment")["params"]
+    if problems := checks.directions(experiment, study.objective.mode):
+        raise InputError(problems)
+    tuner = experiment.get("tuner") or {}
     once = str(tuner.get("name")).lower() == "gridsearch"
     listener = wire.listen(str(study.directory))
     desk = Desk(study, workers, view, manager, listener, draws=Draws(by_study=False, once=once))

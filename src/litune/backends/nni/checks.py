@@ -44,14 +44,27 @@ def check(config: DictConfig, space: Space) -> list[Problem]:
     if importlib.util.find_spec("nni") is None:
         raise MissingExtra("nni", "backend=nni")
     problems = []
-    if config.backend.tuner:
-        name, _ = launch.named(config.backend.tuner)
-        problems += [*_algorithm("backend.tuner", name, TUNERS), *_grid("backend.tuner", name, space)]
-    if config.backend.assessor:
-        problems += _algorithm("backend.assessor", launch.named(config.backend.assessor)[0], ASSESSORS)
+    mode = config.objective.mode
+    for key, known in (("tuner", TUNERS), ("assessor", ASSESSORS)):
+        if given := config.backend[key]:
+            name, arguments = launch.named(given)
+            direction = arguments.get("optimize_mode", launch.DIRECTIONS[mode])
+            problems += [*_algorithm(f"backend.{key}", name, known), *_grid(f"backend.{key}", name, space)]
+            problems += _direction(f"backend.{key}", name, direction, mode)
     if config.backend.port and not config.backend.manager and launch.in_use(config.backend.port):
         got = f"{config.backend.port}, which {_holder(config.backend.port)} listens on"
         problems.append(Problem(key="backend.port", got=got, expected="a free port", cure="null takes the first one"))
+    return problems
+
+
+def directions(experiment: Mapping[str, Any], mode: str) -> list[Problem]:
+    """Return where an experiment's tuner or assessor would go the other way than the objective."""
+    problems: list[Problem] = []
+    for key in ("tuner", "assessor"):
+        given = experiment.get(key) or {}
+        name = str(given.get("name"))
+        direction = (given.get("classArgs") or {}).get("optimize_mode", launch.DIRECTED.get(name.lower()))
+        problems += _direction(key, name, direction, mode)
     return problems
 
 
@@ -149,6 +162,15 @@ def _grid(key: str, name: str, space: Space) -> Iterator[Problem]:
         got = f"GridSearch over the continuous {', '.join(ranges)}, which it would divide for ever"
         cure = "Random, TPE and Evolution take ranges; litune's own search.algorithm=tpe too"
         yield Problem(key=key, got=got, expected="choice, randint or quantised parameters only", cure=cure)
+
+
+def _direction(key: str, name: str, direction: str | None, mode: str) -> Iterator[Problem]:
+    wanted = launch.DIRECTIONS[mode]
+    if name.lower() in launch.DIRECTED and direction != wanted:
+        got = f"{name}, which would {direction}, for objective.mode={mode}"
+        yield Problem(key=key, got=got, expected=f"classArgs: {{optimize_mode: {wanted}}}")
+    if name.lower() == "curvefitting" and mode == "min":
+        yield Problem(key=key, got="Curvefitting, which takes larger for better", expected="Medianstop")
 
 
 def _holder(port: int) -> str:

@@ -28,6 +28,8 @@ from litune.space_file import dump
 from litune.workers.limits import kill_group
 
 FIRST_PORT = 8080
+DIRECTIONS = {"max": "maximize", "min": "minimize"}
+DIRECTED = {"tpe": "minimize", "evolution": "maximize", "medianstop": "maximize"}  # what has a direction: its default
 FOLDER = "nni"  # NNI's own files in the run directory
 _GRACE = 5.0  # seconds for the manager to close its database
 _started: Launched | None = None
@@ -36,8 +38,11 @@ _started: Launched | None = None
 class Launched:
     """A running manager, and the socket at which its processes reach the driver."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, experiment: str, listener: socket.socket) -> None:
-        self.process, self.experiment, self.listener = process, experiment, listener
+    def __init__(
+        self, process: subprocess.Popen[bytes], url: str, experiment: str, folder: Path, listener: socket.socket
+    ) -> None:
+        """Take the manager's process, and where NNI keeps the experiment's files."""
+        self.process, self.experiment, self.folder, self.listener = process, experiment, folder, listener
         self.manager = Manager(url)
         self.tuner: int | None = None  # the pid of its tuner, if that is ours
         self.kept = False  # whether it may outlive this process
@@ -48,6 +53,17 @@ class Launched:
         if status is not None:
             how = f"by {signal.Signals(-status).name}" if status < 0 else f"with exit code {status}"
             raise SearchFailed(f"NNI's manager ended {how} before the search was done; the same command continues it")
+
+    def status(self) -> str:
+        """Return the manager's word for how the experiment stands; SearchFailed where that is an error."""
+        try:
+            answer = self.manager.get("/check-status")
+        except OSError:
+            return "UNKNOWN"
+        if answer["status"] == "ERROR":
+            logs = self.folder / self.experiment / "log"
+            raise SearchFailed(f"NNI says: {'; '.join(answer['errors'])} Its logs: {logs}")
+        return str(answer["status"])
 
     def stop(self) -> None:
         """End the manager and everything that it started."""
@@ -97,7 +113,8 @@ def _start(config: DictConfig, space: Space, directory: Path, place: str, listen
             experiment.start(port, run_mode=RunMode.Detach)  # its output goes to its own log, its end is ours to see to
         except Exception as error:
             raise SearchFailed(f"NNI's manager did not start: {error}; its logs: {directory / FOLDER}") from error
-    launched = Launched(experiment._proc, f"http://127.0.0.1:{port}", experiment.id, listener)
+    url = f"http://127.0.0.1:{port}"
+    launched = Launched(experiment._proc, url, experiment.id, directory / FOLDER, listener)
     if wide := addresses(launched.process.pid):
         launched.stop()
         raise SearchFailed(f"NNI's manager listened on {', '.join(wide)}: stopped, as anybody could run commands by it")
@@ -116,9 +133,9 @@ def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -
     options.trial_code_directory = str(Path.cwd())
     options.trial_concurrency = runs.parallel_of(config)
     options.search_space = dump(space)
-    options.assessor = _algorithm(config.backend.assessor)
+    options.assessor = _algorithm(config.backend.assessor, config.objective.mode)
     if config.backend.tuner:
-        options.tuner = _algorithm(config.backend.tuner)
+        options.tuner = _algorithm(config.backend.tuner, config.objective.mode)
         options.max_trial_number = config.search.trials
     else:
         options.tuner = CustomAlgorithmConfig(
@@ -129,12 +146,14 @@ def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -
     return experiment
 
 
-def _algorithm(given: Any) -> Any:
+def _algorithm(given: Any, mode: str) -> Any:
     from nni.experiment import AlgorithmConfig
 
     if not given:
         return None
     name, arguments = named(given)
+    if name.lower() in DIRECTED:
+        arguments.setdefault("optimize_mode", DIRECTIONS[mode])
     return AlgorithmConfig(name=name, class_args=arguments)
 
 
