@@ -7,10 +7,7 @@ parties add theirs by the entry-point group `litune.backends`.
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol
-
-from litune.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:
     from litune.study import Study
@@ -43,11 +40,17 @@ class Backend(Protocol):
 
 def names() -> list[str]:
     """Return the known backends."""
+    from importlib.metadata import entry_points  # here, as every trial that NNI starts imports this package
+
     return sorted(entry.name for entry in entry_points(group=GROUP))
 
 
 def load(name: str) -> Backend:
     """Return a backend by its name."""
+    from importlib.metadata import entry_points
+
+    from litune.errors import InputError, Problem, nearest
+
     found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
     if not found:
         expected = "one of " + ", ".join(names())

@@ -14,12 +14,11 @@ env.py       the variable that loads loopback.js
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from litune.errors import InputError
-
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from omegaconf import DictConfig
 
     from litune.backends import View
@@ -38,8 +37,11 @@ _IDLE = 60.0  # seconds without a trial after which nnictl's driver ends; the ne
 
 def prepare(config: DictConfig) -> AbstractContextManager[Any]:
     """Check what NNI would accept silently, and start its manager while the warm parent imports torch."""
+    from contextlib import nullcontext
+
     from litune import checks as general
     from litune.backends.nni import checks
+    from litune.errors import InputError
 
     space = general.load_space(config)
     if problems := checks.check(config, space):
@@ -107,6 +109,7 @@ def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
     from litune.backends.nni import checks, wire
     from litune.backends.nni.desk import Desk, Draws
     from litune.backends.nni.rest import Manager
+    from litune.errors import InputError
     from litune.workers.limits import kill_group
 
     manager = Manager(url)
