@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from litune.errors import InputError, Problem
+from litune.backends.ray import watch
+from litune.errors import InputError, Problem, SearchFailed
 
 # What keeps Ray quiet and in its place; a user's own setting of a variable stands.
 _ENVIRONMENT = {
@@ -24,13 +30,16 @@ _ENVIRONMENT = {
 }
 
 
+_IDLERS = ("ray/dashboard/dashboard.py", "ray/autoscaler/_private/monitor.py", "ray/_private/log_monitor.py")
+
+
 @contextlib.contextmanager
 def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator[None]:
     """Be connected to Ray: to `settings.address`, or to a cluster of our own with room for `parallel` shares.
 
     A program that is connected already stays as it is.
     """
-    for name, value in _ENVIRONMENT.items():
+    for name, value in {**_ENVIRONMENT, "TUNE_MAX_PENDING_TRIALS_PG": str(parallel)}.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -42,31 +51,54 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
         options["address"] = settings.address
     else:
         options |= {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        options["_system_config"] = {"prestart_worker_first_driver": False}  # an actor never takes such a worker
         options["num_cpus"] = settings.num_cpus or max(1, math.ceil(parallel * share["cpu"]))
         if settings.num_gpus is not None:
             options["num_gpus"] = settings.num_gpus
+    with contextlib.nullcontext() if settings.address else _watched():
+        _init(options, settings.address)
+        try:
+            if not settings.address:
+                _dismiss_idlers()
+            importlib.import_module("ray.tune")  # here, where there is time
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _init(options: dict[str, Any], address: str | None) -> None:
+    import ray
+
     try:
         ray.init(**options)
     except (ConnectionError, ValueError, RuntimeError) as error:
+        if address is None:
+            raise SearchFailed(f"Ray did not start: {error}") from error
         expected = "the address of a running Ray cluster: auto, HOST:6379 or ray://HOST:10001"
         cure = str(error).splitlines()[0]
         raise InputError(
-            Problem(key="backend.address", got=repr(settings.address), expected=expected, cure=cure)
+            Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)
         ) from error
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """Have Ray's processes ended with this one, however it ends."""
+    command = [sys.executable, "-I", "-S", watch.__file__, str(os.getpid())]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own script
+    assert process.stdin
     try:
-        _preload(parallel, share)
         yield
     finally:
-        ray.shutdown()
+        process.kill()
+        process.stdin.close()
+        process.wait()
 
 
-def _preload(workers: int, share: Mapping[str, float]) -> None:
-    """Have that many worker processes import what a trial's client needs, before the first trial asks for them."""
-    import ray
-
-    def load() -> None:
-        import litune.backends.ray.trainable  # noqa: F401 - imported for its own sake
-
-    task = ray.remote(load).options(num_cpus=share["cpu"])
-    for _ in range(workers):
-        task.remote()
+def _dismiss_idlers() -> None:
+    """End three processes of Ray's own that serve only its dashboard, its autoscaler and its log forwarding."""
+    for process in watch.processes(os.getpid()):
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+            if any(part.endswith(_IDLERS) for part in command[:4]):
+                os.kill(process, signal.SIGKILL)
