@@ -34,11 +34,13 @@ _PATIENCE = 10.0  # seconds for the client of a trial that NNI has started to sh
 class Draws:
     """Who chooses the params. by_study: our tuner asks the study; otherwise NNI draws, as the rest describes.
 
+    ahead   how many trials NNI may start beyond those that run: their clients wait for a worker
     once    no params are to be tried twice (GridSearch): NNI draws some again when it resumes
     limit   how many trials there are in all; None leaves that to NNI
     """
 
     by_study: bool
+    ahead: int = 0
     once: bool = False
     limit: int | None = None
 
@@ -68,6 +70,8 @@ class Desk:
         self._clients: set[_Client] = set()
         self._asked: deque[int] = deque()  # requests of the tuner, by NNI's parameter id
         self._granted: dict[int, int] = {}  # parameter id -> number of the trial whose client has not come yet
+        self._active: set[int] = set()  # trials that workers run
+        self._held: dict[int, Job] = {}  # trials that NNI has started and no worker is free for
         self._missed: dict[str, float] = {}  # trials without their client -> since when
         self._outbox: list[tuple[Line, Message]] = []
         self._selector = selectors.DefaultSelector()
@@ -84,6 +88,7 @@ class Desk:
         for job, message in self._workers.poll(0):
             self._on_worker(job, message)
         self._assign()
+        self._begin()
         self._grant()
         self._study.commit()  # NNI is told only what is on disk
         for line, message in self._outbox:
@@ -146,7 +151,7 @@ class Desk:
         self.tuner = None if client.line is self.tuner else self.tuner
 
     def _grant(self) -> None:
-        while self._asked and self.tuner and len(self._study.running) < self._study.parallel:
+        while self._asked and self.tuner and len(self._study.running) < self._study.parallel + self._draws.ahead:
             job = self._study.ask()
             if job is None:
                 return
@@ -229,7 +234,15 @@ class Desk:
     def _start(self, client: _Client, job: Job, parameter_id: int) -> None:
         client.number = job.number
         self._outbox.append((client.line, _start_message(job.number, self._study, parameter_id)))
-        self._workers.start(job)
+        self._held[job.number] = job
+
+    def _begin(self) -> None:
+        """Give the trials that NNI has started to workers, lower numbers first; what NNI draws it also paces."""
+        most = self._study.parallel if self._draws.by_study else len(self._active) + len(self._held)
+        while self._held and len(self._active) < most:
+            job = self._held.pop(min(self._held))
+            self._active.add(job.number)
+            self._workers.start(job)
 
     def _stop(self, client: _Client, *, pruned: bool, final: bool) -> None:
         """End a trial as NNI wants: pruned by an assessor, ended for good by a person, or left to be run again."""
@@ -237,6 +250,8 @@ class Desk:
         if number is None or number not in self._study.running:
             return
         self._workers.stop(number)
+        self._active.discard(number)
+        self._held.pop(number, None)
         history = self._study.rows[number].history
         if pruned and history:
             score = self._study.objective.score(history)
@@ -255,12 +270,13 @@ class Desk:
                 report = {"type": "report", "value": value, "metrics": message["metrics"]}
                 self._outbox.append((client.line, report))
             return
+        self._active.discard(job.number)
         self._study.tell(job.number, Outcome.from_json(message))
         row = self._study.rows[job.number]
         if not row.ended and (again := self._study.again(row.params)):
             if client:
                 client.number = again.number
-            self._workers.start(again)
+            self._held[again.number] = again
         elif client:
             self._outbox.append((client.line, _outcome_message(row)))
 

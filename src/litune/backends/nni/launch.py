@@ -131,7 +131,7 @@ def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -
     options.experiment_working_directory = str(directory / FOLDER)
     options.trial_command = shlex.join([sys.executable, "-m", "litune.backends.nni.trial"])
     options.trial_code_directory = str(Path.cwd())
-    options.trial_concurrency = runs.parallel_of(config)
+    options.trial_concurrency = runs.parallel_of(config) + (0 if config.backend.tuner else ahead_of(config))
     options.search_space = dump(space)
     options.assessor = _algorithm(config.backend.assessor, config.objective.mode)
     if config.backend.tuner:
@@ -144,6 +144,13 @@ def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -
             class_args={"directory": place},
         )
     return experiment
+
+
+def ahead_of(config: DictConfig) -> int:
+    """Return how many trials NNI starts in advance: it takes a second to start one, and lag lets so many be known."""
+    parallel = runs.parallel_of(config)
+    lag: int = config.search.lag or runs.LAG
+    return max(0, min(parallel, lag - parallel))
 
 
 def _algorithm(given: Any, mode: str) -> Any:
