@@ -219,7 +219,7 @@ def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], dict[i
     joined = _attributes.join(_trials, _trials.c.trial_id == _attributes.c.trial_id)
     query = sa.select(_attributes.c.trial_id, _attributes.c.value_json).select_from(joined)
     attributes: dict[int, str] = dict(
-        connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).tuples().all()
+        connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).all()
     )
     ids, rows = {}, {}
     for key, number, state, value in found:

@@ -96,6 +96,7 @@ def _record(row: TrialRow) -> dict[str, Any]:
         "seed": row.seed,
         "attempt": row.attempt,
         "reused": row.reused,
+        "schedule": list(row.schedule),
     }
 
 
