@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import fcntl
 import json
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -173,11 +175,26 @@ def load_study(url: str, name: str) -> optuna.Study:
 
 
 def _storage(url: str) -> RDBStorage:
-    storage = RDBStorage(url)
+    with _alone(url):
+        storage = RDBStorage(url)
     if storage.engine.name == "sqlite":
         sa.event.listen(storage.engine, "connect", _durable)
         storage.engine.dispose()  # connections made from here on are durable
     return storage
+
+
+@contextlib.contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Keep other processes from opening a SQLite file meanwhile: whoever opens a new one makes its tables."""
+    if not url.startswith("sqlite:///"):
+        yield
+        return
+    directory = os.open(Path(url.removeprefix("sqlite:///")).parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def _durable(connection: Any, _record: Any) -> None:
