@@ -183,6 +183,16 @@ def test_a_killed_manager_leaves_nothing_behind_and_its_resumed_experiment_the_u
     assert experiment.litune("digest").split()[-1] == digest_of_an_undisturbed_grid(experiment, slow)
 
 
+def test_where_no_driver_can_be_had_the_trials_run_by_themselves_and_say_so(experiment: Experiment) -> None:
+    experiment.create(NOW)
+    (experiment.project / f"runs/nni-{experiment.id}/driver.sock").mkdir(parents=True)
+    experiment.wait_for(8, 240)
+    logs = experiment.project.parent / "nni-experiments" / experiment.id / "environments" / "local-env" / "trials"
+    assert "no driver can be had" in "".join(path.read_text() for path in logs.glob("*/trial.stderr"))
+    assert {row["state"] for row in experiment.table()} == {"COMPLETE"}
+    assert len({tuple(row["params"].items()) for row in experiment.table()}) == 8
+
+
 def test_a_mistake_in_the_experiment_is_told_in_the_trials_own_log(experiment: Experiment) -> None:
     experiment.create({**NOW, "trialCommand": f"{TRIAL} trainer.max_epoch=3"})
     logs = experiment.project.parent / "nni-experiments" / experiment.id / "environments" / "local-env" / "trials"

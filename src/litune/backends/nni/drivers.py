@@ -18,14 +18,19 @@ from pathlib import Path
 
 from litune.backends.nni import wire
 from litune.backends.nni.rest import Manager
+from litune.errors import InputError
 
 LOG = "driver.log"
 _STEP = 0.02  # seconds between two looks for the driver's socket
 SPACE = "nni_space.json"
+NONE = "driverless"  # a file that says that no driver can be had here, so that later trials need not try
 
 
-def reach(arguments: Sequence[str], manager: Manager) -> wire.Line:
-    """Connect to the experiment's driver, started if need be; SystemExit where it cannot start."""
+def reach(arguments: Sequence[str], manager: Manager) -> wire.Line | None:
+    """Connect to the experiment's driver, started if need be; None where none can be had.
+
+    SystemExit where the trial command's own arguments are wrong.
+    """
     directory = run_directory(arguments)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.suppress(OSError):
@@ -34,6 +39,8 @@ def reach(arguments: Sequence[str], manager: Manager) -> wire.Line:
         fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
         with contextlib.suppress(OSError):
             return wire.connect(str(directory))
+        if (directory / NONE).exists():
+            return None
         return _start(arguments, manager, directory)
 
 
@@ -43,9 +50,15 @@ def run_directory(arguments: Sequence[str]) -> Path:
     return Path(runs[-1] if runs else "runs").absolute() / f"nni-{os.environ['NNI_EXP_ID']}"
 
 
-def _start(arguments: Sequence[str], manager: Manager, directory: Path) -> wire.Line:
-    command = [sys.executable, "-m", "litune", "search", *_as_nni_has_it(manager, directory), *arguments]
-    command += ["backend=nni", f"name={directory.name}", f"backend.manager={manager.url}"]
+def overrides(arguments: Sequence[str], manager: Manager) -> list[str]:
+    """Return the overrides of the experiment's search: what NNI's config says, and then the trial command's own."""
+    directory = run_directory(arguments)
+    own = ["backend=nni", f"name={directory.name}", f"backend.manager={manager.url}"]
+    return [*_as_nni_has_it(manager, directory), *arguments, *own]
+
+
+def _start(arguments: Sequence[str], manager: Manager, directory: Path) -> wire.Line | None:
+    command = [sys.executable, "-m", "litune", "search", *overrides(arguments, manager)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NNI_")}
     log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     before = os.fstat(log).st_size
@@ -58,7 +71,10 @@ def _start(arguments: Sequence[str], manager: Manager, directory: Path) -> wire.
         time.sleep(_STEP)
     text = (directory / LOG).read_bytes()[before:].decode(errors="replace")
     print(f"the driver of this experiment's trials did not start:\n{text}", file=sys.stderr)
-    sys.exit(process.returncode or 1)
+    if process.returncode == InputError.exit_code:
+        sys.exit(process.returncode)
+    (directory / NONE).touch(mode=0o600)
+    return None
 
 
 def _as_nni_has_it(manager: Manager, directory: Path) -> list[str]:

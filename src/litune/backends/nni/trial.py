@@ -47,6 +47,8 @@ def main(arguments: list[str]) -> int:
             from litune.backends.nni import drivers
 
             driver = drivers.reach(arguments, channel.manager)
+        if driver is None:
+            return _alone(arguments, channel, trial)
         driver.send({"type": "trial", "trial": trial, "group": os.getpgrp()})
         return _follow(driver, channel)
     except _Stopped as stop:
@@ -57,6 +59,20 @@ def main(arguments: list[str]) -> int:
         signal.signal(stop.args[0], signal.SIG_DFL)
         os.kill(os.getpid(), stop.args[0])  # NNI tells a trial that it stopped by this ending alone
         raise
+
+
+def _alone(arguments: list[str], channel: TrialChannel, trial: str) -> int:
+    from litune.backends.nni import alone, drivers
+    from litune.errors import InputError
+
+    for number in _SIGNALS:  # a trial that is ended by one stays interrupted in the ledger, to be run again
+        signal.signal(number, signal.SIG_DFL)
+    print("no driver can be had: the trial runs in the process that NNI started", file=sys.stderr, flush=True)
+    try:
+        return alone.run(drivers.overrides(arguments, channel.manager), channel, trial)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
 
 
 def _stop(number: int, _frame: object) -> NoReturn:
