@@ -42,6 +42,7 @@ def run_search(config: DictConfig) -> int:
         with prepare(config):
             from litune import runs  # imports Optuna, while the warm parent imports torch
 
+            runs.refuse_if_held(config, space)
             for step in steps:
                 _raise_for(workers.answer() if workers else step())
             with runs.private(), runs.opened(config, space) as study:

@@ -57,6 +57,14 @@ def run_name(config: DictConfig, space: Space) -> str:
     return f"{config.experiment}-{hashlib.sha256(meaning.encode()).hexdigest()[:8]}"
 
 
+def refuse_if_held(config: DictConfig, space: Space) -> None:
+    """Raise StudyLocked if another driver is at work on the run now, long before opened() would find out."""
+    directory = Path(config.search.runs).absolute() / run_name(config, space)
+    if directory.is_dir():
+        with lock.held(directory):
+            pass
+
+
 @contextlib.contextmanager
 def opened(config: DictConfig, space: Space) -> Iterator[Study]:
     """Hold the run's lock and its study, made anew or continued; StudyChanged where it was made as another search."""

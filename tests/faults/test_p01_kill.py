@@ -17,12 +17,12 @@ LITUNE = [sys.executable, "-m", "litune"]
 OVERRIDES = ["experiment=tiny", "name=it", "search.algorithm=tpe", "search.pruner=median", "search.trials=24"]
 
 
-def command(runs: Path) -> list[str]:
-    return [*LITUNE, "search", "backend=optuna", f"search.runs={runs}", *OVERRIDES]
+def command(runs: Path, *more: str) -> list[str]:
+    return [*LITUNE, "search", "backend=optuna", f"search.runs={runs}", *OVERRIDES, *more]
 
 
-def start(runs: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command(runs), cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def start(runs: Path, *more: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command(runs, *more), cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def table(run: Path) -> list[tuple]:
@@ -123,7 +123,7 @@ def test_ctrl_c_stops_at_once_and_says_how_to_go_on(undisturbed: list[tuple], tm
 
 
 def test_a_second_driver_is_refused_with_the_first_ones_pid(tmp_path: Path) -> None:
-    driver = start(tmp_path)
+    driver = start(tmp_path, "search.trials=2000")
     assert wait_for(lambda: ended(tmp_path) >= 1, 120)
     second = subprocess.run(command(tmp_path), cwd=PROJECT, capture_output=True, text=True, timeout=100)
     still_first = driver.poll() is None
