@@ -13,6 +13,7 @@ import datetime
 import fcntl
 import json
 import os
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -136,6 +137,10 @@ class Ledger:
         """Make everything recorded so far durable."""
         if not (self._new or self._pending or self._attributes):
             return
+        with _uninterrupted():
+            self._write()
+
+    def _write(self) -> None:
         with self._engine.begin() as connection:
             for number, row in self._new.items():
                 columns = {"number": number, "study_id": self._study, "state": OptunaState.RUNNING}
@@ -181,6 +186,16 @@ def _storage(url: str) -> RDBStorage:
         sa.event.listen(storage.engine, "connect", _durable)
         storage.engine.dispose()  # connections made from here on are durable
     return storage
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Have Ctrl-C wait: between a transaction and the note that it was made, it would have it made twice."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
