@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from litune import documents
 from litune.errors import InputError, Problem, nearest
-from litune.space import Categorical, Float, Int, Normal, Parameter, Space, name_of, same
+from litune.parameters import Categorical, Float, Int, Normal, Parameter, identity
+from litune.space import Space, name_of
 
 TYPES: dict[str, str] = {
     "choice": "a list of values",
@@ -24,33 +29,32 @@ TYPES: dict[str, str] = {
     "lognormal": "[mu, sigma]",
     "qlognormal": "[mu, sigma, q]",
 }
-_LARGEST = 1 << 20  # bytes; no honest search space comes near
+_LARGEST = 1 << 17  # bytes; no honest search space comes near, and reading it takes under a second
+_MOST = 2**53  # whole numbers beyond it are not exact in JSON
+_HUGE = 1e300  # so that no sum or difference of values overflows
+_FORM = 'like {"_type": "uniform", "_value": [0, 1]}'
+_RESERVED = ("_name", "_type", "_value")
+
+Where = Callable[[str], str]
 
 
 def load(path: Path) -> Space:
     """Return the space in a JSON or YAML file; InputError with all that is wrong with it."""
-    if path.is_file() and path.stat().st_size > _LARGEST:
-        raise InputError(Problem(where=documents.shown(path), got=f"{path.stat().st_size} bytes", expected="a space"))
-    document = documents.read(path)
+    document = documents.read(path, largest=_LARGEST)
     return parse(document.data, document.where)
 
 
-def parse(data: Mapping[str, Any], where: Any = lambda _key: "") -> Space:
-    """Return the space that plain data describes; `where(dotted key)` gives FILE:LINE for errors."""
-    parameters: dict[str, Parameter] = {}
-    conditions: dict[str, tuple[str, str]] = {}
-    problems = list(_read(data, "", "", None, where, parameters, conditions))
+def parse(data: Mapping[str, Any], where: Where = lambda _place: "") -> Space:
+    """Return the space that plain data describes; `where(place in the data)` gives FILE:LINE for errors."""
+    reader = _Reader(where=where)
+    reader.read(data, _Branch())
     if not data:
-        problems.append(Problem(where=where(""), got="an empty search space", expected="at least one parameter"))
-    names = {name_of(key) for key in parameters}
-    for name in sorted(names):
-        above = name.removesuffix("._name").rpartition(".")[0]
-        if above in names:
-            got = f"both {above} and {name}"
-            problems.append(Problem(where=where(name), key=name, got=got, expected="one of the two"))
-    if problems:
-        raise InputError(problems)
-    return Space(parameters=parameters, conditions=conditions)
+        reader.wrong("", "", "an empty search space", "at least one parameter")
+    if not reader.problems:
+        reader.find_collisions()
+    if reader.problems:
+        raise InputError(reader.problems)
+    return Space(parameters=reader.parameters, conditions=reader.conditions)
 
 
 def dump(space: Space) -> dict[str, Any]:
@@ -58,141 +62,217 @@ def dump(space: Space) -> dict[str, Any]:
     return {key.removesuffix("._name"): _spec(space, key) for key in space.parameters if key not in space.conditions}
 
 
-def _read(
-    data: Mapping[str, Any],
-    ids: str,
-    names: str,
-    condition: tuple[str, str] | None,
-    where: Any,
-    parameters: dict[str, Parameter],
-    conditions: dict[str, tuple[str, str]],
-) -> Iterator[Problem]:
-    """Fill parameters and conditions from the mapping of names to specs; yield what is wrong."""
-    for name, spec in data.items():
-        key, path = f"{ids}{name}", f"{names}{name}"
-        if not isinstance(name, str) or not name or any(part.strip() == "" for part in name.split(".")):
-            yield Problem(where=where(path), key=path, got=repr(name), expected="a dotted config key")
-            continue
-        kind, values, problems = _kind_and_values(spec, path, where)
-        yield from problems
-        if problems:
-            continue
+@dataclass(frozen=True, kw_only=True)
+class _Branch:
+    """Where in the space we are: what ids, config keys and places in the file begin with, under which option."""
+
+    ids: str = ""
+    names: str = ""
+    places: str = ""
+    condition: tuple[str, str] | None = None
+
+
+@dataclass(kw_only=True)
+class _Reader:
+    """Reads specs into parameters and conditions, and notes what is wrong."""
+
+    where: Where
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    conditions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)  # of each id
+    problems: list[Problem] = field(default_factory=list)
+
+    def wrong(self, place: str, key: str, got: str, expected: str, near: str | None = None, cure: str = "") -> None:
+        problem = Problem(where=self.where(place), key=key, got=got, expected=expected, nearest=near, cure=cure)
+        self.problems.append(problem)
+
+    def read(self, data: Mapping[str, Any], branch: _Branch) -> None:
+        """Read a mapping of names to specs."""
+        for name, spec in data.items():
+            key, place = f"{branch.names}{name}", f"{branch.places}{name}"
+            parts = name.split(".")
+            if set(name) & set("[]") or not all(part.strip() for part in parts) or set(parts) & set(_RESERVED):
+                self.wrong(place, key, repr(name), "a dotted config key, such as model.hidden")
+            elif not isinstance(spec, Mapping):
+                self.wrong(place, key, brief(spec), f"a mapping {_FORM}")
+            elif self._well_formed(spec, key, place):
+                self._read_spec(spec, branch, name)
+
+    def find_collisions(self) -> None:
+        """Note config keys that two parameters would set at once, and keys that lie below another."""
+        by_name: dict[str, list[str]] = {}
+        for key in self.parameters:
+            by_name.setdefault(name_of(key), []).append(key)
+        for name, keys in by_name.items():
+            for first, second in itertools.combinations(keys, 2):
+                if not self._exclusive(first, second):
+                    self.wrong(self.places[second], name, f"{name} twice, here and in a nested choice", "it once")
+            parents = [".".join(name.split(".")[:length]) for length in range(1, name.count(".") + 1)]
+            for above in parents:
+                if above in by_name:
+                    self.wrong(self.places[keys[0]], name, f"both {above} and {name}", "one of the two")
+
+    def _well_formed(self, spec: Mapping[str, Any], key: str, place: str) -> bool:
+        before = len(self.problems)
+        if spec and not set(spec) & {"_type", "_value"} and all(isinstance(value, Mapping) for value in spec.values()):
+            keys = ", ".join(f'"{key}.{name}"' for name in spec)
+            self.wrong(place, key, "a section", f"a mapping {_FORM}", cure=f"write dotted keys: {keys}")
+            return False
+        for name in spec:
+            if name not in ("_type", "_value"):
+                near = nearest(name, ("_type", "_value"))
+                self.wrong(f"{place}.{name}", key, repr(name), f"only _type and _value, {_FORM}", near)
+        for name in ("_type", "_value"):
+            if name not in spec:
+                self.wrong(place, key, f"no {name}", f"a mapping {_FORM}")
+        kind, values = spec.get("_type"), spec.get("_value")
+        known = isinstance(kind, str) and kind in TYPES
+        if "_type" in spec and not known:
+            expected = "one of " + ", ".join(TYPES)
+            self.wrong(f"{place}._type", f"{key}._type", brief(kind), expected, nearest(str(kind), TYPES))
+        elif "_value" in spec and not isinstance(values, list):
+            expected = TYPES.get(str(kind), "a list")
+            self.wrong(f"{place}._value", f"{key}._value", brief(values), expected)
+        return len(self.problems) == before
+
+    def _read_spec(self, spec: Mapping[str, Any], branch: _Branch, name: str) -> None:
+        kind, values = spec["_type"], spec["_value"]
         if kind == "choice" and any(isinstance(value, Mapping) for value in values):
-            yield from _read_nested(values, key, path, condition, where, parameters, conditions)
-            continue
-        made = _parameter(kind, values, path, where)
-        if isinstance(made, Problem):
-            yield made
-            continue
-        parameters[key] = made
-        if condition:
-            conditions[key] = condition
+            self._read_options(values, branch, name)
+            return
+        made = _choice(values) if kind == "choice" else _number(kind, values)
+        if isinstance(made, str):
+            place, key = f"{branch.places}{name}._value", f"{branch.names}{name}._value"
+            self.wrong(place, key, brief(values), made)
+        else:
+            self._add(f"{branch.ids}{name}", made, branch, name)
 
-
-def _read_nested(
-    options: list[Any],
-    key: str,
-    path: str,
-    condition: tuple[str, str] | None,
-    where: Any,
-    parameters: dict[str, Parameter],
-    conditions: dict[str, tuple[str, str]],
-) -> Iterator[Problem]:
-    at = where(path)
-    bad = [option for option in options if not isinstance(option, Mapping) or not isinstance(option.get("_name"), str)]
-    names = [str(option["_name"]) for option in options if option not in bad]
-    for option in bad:
-        yield Problem(where=at, key=path, got=repr(option), expected="a mapping with a text `_name`, as its siblings")
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield Problem(where=at, key=path, got=f"the option {name!r} twice", expected="distinct options")
-    if bad or len(set(names)) < len(names):
-        return
-    chooser = f"{key}._name"
-    parameters[chooser] = Categorical(choices=tuple(names))
-    if condition:
-        conditions[chooser] = condition
-    for option in options:
-        children = {name: spec for name, spec in option.items() if name != "_name"}
-        name = option["_name"]
-        yield from _read(
-            children, f"{key}[{name}].", f"{path}.", (chooser, name), lambda _key: at, parameters, conditions
-        )
-
-
-def _kind_and_values(spec: Any, path: str, where: Any) -> tuple[str, list[Any], list[Problem]]:
-    form = 'like {"_type": "uniform", "_value": [0, 1]}'
-    if not isinstance(spec, Mapping):
-        return "", [], [Problem(where=where(path), key=path, got=repr(spec), expected=f"a mapping {form}")]
-    problems = []
-    for name in spec:
-        if name not in ("_type", "_value"):
-            near = nearest(str(name), ("_type", "_value"))
-            expected = f"only _type and _value, {form}"
-            problems.append(
-                Problem(where=where(f"{path}.{name}"), key=path, got=repr(name), expected=expected, nearest=near)
+    def _read_options(self, options: list[Any], branch: _Branch, name: str) -> None:
+        key, place = f"{branch.names}{name}", f"{branch.places}{name}._value"
+        before = len(self.problems)
+        found: dict[str, int] = {}
+        for index, option in enumerate(options):
+            own = option.get("_name") if isinstance(option, Mapping) else None
+            if not isinstance(own, str) or not own or set(own) & set("[]"):
+                expected = "a mapping with a `_name` that is text without brackets, as its siblings"
+                self.wrong(f"{place}.{index}", key, brief(option), expected)
+            elif own in found:
+                self.wrong(f"{place}.{index}._name", key, f"the option {own!r} twice", "distinct options")
+            else:
+                found[own] = index
+        if len(self.problems) > before:
+            return
+        chooser = f"{branch.ids}{name}._name"
+        self._add(chooser, Categorical(choices=tuple(found)), branch, name)
+        for own, index in found.items():
+            below = _Branch(
+                ids=f"{branch.ids}{name}[{own}].",
+                names=f"{key}.",
+                places=f"{place}.{index}.",
+                condition=(chooser, own),
             )
-    absent = [name for name in ("_type", "_value") if name not in spec]
-    problems += [Problem(where=where(path), key=path, got=f"no {name}", expected=f"a mapping {form}") for name in absent]
-    kind, values = spec.get("_type"), spec.get("_value")
-    if "_type" in spec and kind not in TYPES:
-        at = where(f"{path}._type")
-        expected = "one of " + ", ".join(TYPES)
-        near = nearest(str(kind), TYPES)
-        problems.append(Problem(where=at, key=f"{path}._type", got=repr(kind), expected=expected, nearest=near))
-    elif "_value" in spec and not isinstance(values, list):
-        expected = TYPES.get(str(kind), "a list")
-        problems.append(
-            Problem(where=where(f"{path}._value"), key=f"{path}._value", got=repr(values), expected=expected)
-        )
-    return str(kind), values if isinstance(values, list) else [], problems
+            self.read({child: spec for child, spec in options[index].items() if child != "_name"}, below)
+
+    def _add(self, key: str, parameter: Parameter, branch: _Branch, name: str) -> None:
+        self.parameters[key] = parameter
+        self.places[key] = f"{branch.places}{name}"
+        if branch.condition:
+            self.conditions[key] = branch.condition
+
+    def _exclusive(self, first: str, second: str) -> bool:
+        """Say whether the two belong to different options of one choice, so that they are never active together."""
+        needed = self._needed(first)
+        return any(needed.get(chooser, option) != option for chooser, option in self._needed(second).items())
+
+    def _needed(self, key: str) -> dict[str, str]:
+        needed: dict[str, str] = {}
+        while key in self.conditions:
+            key, option = self.conditions[key]
+            needed[key] = option
+        return needed
 
 
-def _parameter(kind: str, values: list[Any], path: str, where: Any) -> Parameter | Problem:
-    """Return the parameter, or what is wrong with its values."""
+def brief(value: Any) -> str:
+    """Return the value as JSON would have it, cut where it is long."""
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
-    def wrong(expected: str) -> Problem:
-        return Problem(where=where(f"{path}._value"), key=f"{path}._value", got=json.dumps(values), expected=expected)
 
-    if kind == "choice":
-        if not values:
-            return wrong("at least one value")
-        if any(same(first, second) for at, first in enumerate(values) for second in values[:at]):
-            return wrong("distinct values")
-        return Categorical(choices=tuple(values))
-    numbers = [_number(value) for value in values]
-    if len(numbers) != (3 if kind.startswith("q") else 2):
-        return wrong(TYPES[kind])
-    if any(number is None for number in numbers):
-        return wrong(f"{TYPES[kind]}, all finite numbers")
+def _choice(values: list[Any]) -> Categorical | str:
+    """Return the parameter, or what would be right instead."""
+    if not values:
+        return "at least one value"
+    if not all(_finite(value) for value in values):
+        return "finite numbers"
+    if len({identity(value) for value in values}) < len(values):
+        return "distinct values"
+    return Categorical(choices=tuple(values))
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, (list, Mapping)):
+        return all(_finite(item) for item in (value.values() if isinstance(value, Mapping) else value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _number(kind: str, values: list[Any]) -> Parameter | str:
+    """Return the parameter, or what would be right instead."""
+    numbers = [number for value in values if (number := _as_number(value)) is not None]
+    if len(values) != (3 if kind.startswith("q") else 2):
+        return TYPES[kind]
+    if len(numbers) < len(values):
+        return f"{TYPES[kind]}, all finite numbers"
     if kind == "randint":
-        if not all(isinstance(number, int) for number in numbers):
-            return wrong("whole numbers")
-        low, high = int(numbers[0] or 0), int(numbers[1] or 0)
-        return Int(low=low, high=high) if low < high else wrong("low below high")
-    given = [float(number) for number in numbers if number is not None]
-    q = given[2] if len(given) == 3 else None
+        low, high = numbers
+        if not isinstance(low, int) or not isinstance(high, int):
+            return TYPES[kind]
+        if max(abs(low), abs(high)) > _MOST:
+            return "whole numbers of at most 2**53"
+        return Int(low=low, high=high) if low < high else "low below high"
+    first, second, q = (*map(float, numbers), None)[:3]
+    assert first is not None
+    assert second is not None
     if q is not None and q <= 0:
-        return wrong("a step q above 0")
+        return "a step q above 0"
+    made: Float | Normal
     if kind.endswith("normal"):
-        if given[1] <= 0:
-            return wrong("a sigma above 0")
-        return Normal(mu=given[0], sigma=given[1], log="log" in kind, q=q)
-    if given[0] >= given[1]:
-        return wrong("low below high")
-    if "log" in kind and given[0] <= 0:
-        return wrong("low above 0 for a logarithmic range")
-    return Float(low=given[0], high=given[1], log="log" in kind, q=q)
+        if second <= 0:
+            return "a sigma above 0"
+        made = Normal(mu=first, sigma=second, log="log" in kind, q=None)
+        largest = _largest(made)
+        made = dataclasses.replace(made, q=q)
+    else:
+        if first >= second:
+            return "low below high"
+        if "log" in kind and first <= 0:
+            return "low above 0 for a logarithmic range"
+        made = Float(low=first, high=second, log="log" in kind, q=q)
+        largest = max(abs(first), abs(second))
+    if largest > _HUGE:
+        return f"values of at most {_HUGE:g}"
+    if q is not None and largest / q > _MOST:
+        return "a step q that is not lost beside the values"
+    return made
 
 
-def _number(value: Any) -> int | float | None:
+def _largest(normal: Normal) -> float:
+    """Return the largest absolute value that the normal gives."""
+    try:
+        return max(map(abs, normal.examples()), default=0.0)
+    except OverflowError:
+        return math.inf
+
+
+def _as_number(value: Any) -> int | float | None:
     if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
         try:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         return None
-    return value
+    number: int | float = value
+    return number
 
 
 def _spec(space: Space, key: str) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from optuna.samplers._tpe.sampler import _RELATIVE_PARAMS_KEY
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
+from litune.parameters import Categorical, Int, Latent
 from litune.seeds import stream
-from litune.space import Categorical, Int, Latent, Space, name_of
+from litune.space import Space, name_of
 from litune.trial import Outcome, TrialState
 
 ALGORITHMS = ("auto", "grid", "random", "tpe", "cmaes", "gp")
@@ -126,6 +127,10 @@ class Suggester:
             return trial.suggest_categorical(key, range(int(latent.high) + 1))
 
         params = self.space.draw(draw)
+        if self.algorithm != "cmaes":  # steps round a latent; the shadow keeps what restore() can find out again
+            for key, latent in self.space.encode(params).items():
+                held = distribution(self.space.parameters[key].latent)
+                trial.storage.set_trial_param(trial._trial_id, key, held.to_internal_repr(latent), held)
         # TPE would remember values that it drew for options which were then not chosen; a resumed search cannot
         trial.storage.set_trial_system_attr(trial._trial_id, f"{_RELATIVE_PARAMS_KEY}:0", "")
         return params
