@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import shlex
@@ -31,7 +32,8 @@ FIRST_PORT = 8080
 DIRECTIONS = {"max": "maximize", "min": "minimize"}
 DIRECTED = {"tpe": "minimize", "evolution": "maximize", "medianstop": "maximize"}  # what has a direction: its default
 FOLDER = "nni"  # NNI's own files in the run directory
-_GRACE = 5.0  # seconds for the manager to close its database
+_GRACE = 2.0  # seconds for the manager to close its database
+_PATIENCE = 30  # seconds for the manager to come up; NNI itself gives it three, too few on a busy machine
 _started: Launched | None = None
 
 
@@ -108,7 +110,7 @@ def _start(config: DictConfig, space: Space, directory: Path, place: str, listen
     experiment = _experiment(config, space, directory, place)
     from nni.experiment import RunMode
 
-    with _environment(place):
+    with _environment(place), _patience():
         try:
             experiment.start(port, run_mode=RunMode.Detach)  # its output goes to its own log, its end is ours to see to
         except Exception as error:
@@ -124,7 +126,7 @@ def _start(config: DictConfig, space: Space, directory: Path, place: str, listen
 def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -> Any:
     from nni.experiment import CustomAlgorithmConfig, Experiment
 
-    logging.getLogger("nni").setLevel(logging.WARNING)
+    logging.getLogger("nni").setLevel(logging.CRITICAL)  # what goes wrong is raised too
     experiment = Experiment("local")
     options = experiment.config
     options.experiment_name = directory.name
@@ -184,6 +186,18 @@ def _environment(place: str) -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    from nni.experiment import launcher
+
+    hasty = launcher._check_rest_server
+    launcher._check_rest_server = functools.partial(hasty, retry=_PATIENCE)
+    try:
+        yield
+    finally:
+        launcher._check_rest_server = hasty
 
 
 def free_port() -> int:
