@@ -135,7 +135,10 @@ class RayBackend:
     address: str | None = setting("address of a running cluster; null: start one here", None)
     num_cpus: int | None = setting("CPUs of the cluster started here; null: as many as trials need", None, least=1)
     num_gpus: int | None = setting("GPUs of the cluster started here; null: those found", None, least=0)
-    resources_per_trial: dict[str, float] = setting("what a trial holds, such as {CPU: 1, GPU: 0.5}", {})
+    resources_per_trial: Any = setting(
+        "what a trial holds of Ray's resources, such as {cpu: 1, gpu: 0.5}; null: its threads, its part of the GPUs",
+        None,
+    )
     searcher: Any = setting(
         "a searcher of Ray's: native (its default), its name, or {_target_: ray.tune..., its arguments}; "
         "null: search.algorithm",

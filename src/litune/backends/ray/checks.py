@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 
 from omegaconf import DictConfig
 
 from litune.errors import InputError, MissingExtra, Problem
 from litune.space import Space
 from litune.workers import limits
+
+_CONNECT = 2.0  # seconds
 
 
 def check(config: DictConfig, space: Space) -> None:
@@ -17,7 +20,7 @@ def check(config: DictConfig, space: Space) -> None:
         import ray  # noqa: F401 - whether it is there
     except ImportError as error:
         raise MissingExtra("ray", "backend=ray") from error
-    problems = [*_resources(config), *_waiting(config)]
+    problems = [*_resources(config), *_waiting(config), *_address(config.backend.address)]
     if problems:
         raise InputError(problems)
     if config.backend.searcher is not None or config.backend.scheduler is not None:
@@ -41,15 +44,21 @@ def share_of(config: DictConfig) -> dict[str, float]:
     share = {"cpu": float(config.search.threads or max(1, limits.cores() // parallel))}
     if gpus:
         share["gpu"] = min(1.0, gpus / parallel)
-    for name, amount in config.backend.resources_per_trial.items():
+    for name, amount in (config.backend.resources_per_trial or {}).items():
         share[name.lower() if name.lower() in ("cpu", "gpu") else name] = float(amount)
     return share
 
 
 def _resources(config: DictConfig) -> Iterator[Problem]:
-    for name, amount in config.backend.resources_per_trial.items():
-        if not amount >= 0:
-            yield Problem(key=f"backend.resources_per_trial.{name}", got=repr(amount), expected="at least 0")
+    asked = config.backend.resources_per_trial
+    if asked is not None and not isinstance(asked, Mapping):
+        yield Problem(key="backend.resources_per_trial", got=repr(asked), expected="{cpu: NUMBER, gpu: NUMBER, ...}")
+        return
+    wrong = [(name, amount) for name, amount in (asked or {}).items() if not _is_amount(amount)]
+    for name, amount in wrong:
+        yield Problem(key=f"backend.resources_per_trial.{name}", got=repr(amount), expected="a number, at least 0")
+    if wrong:
+        return
     share, settings = share_of(config), config.backend
     if settings.address is not None:
         yield from (
@@ -60,6 +69,24 @@ def _resources(config: DictConfig) -> Iterator[Problem]:
     elif settings.num_cpus is not None and settings.num_cpus < share["cpu"]:
         expected = f"at least {share['cpu']:g}, which one trial holds"
         yield Problem(key="backend.num_cpus", got=repr(settings.num_cpus), expected=expected)
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def _address(address: str | None) -> Iterator[Problem]:
+    """Yield what is wrong with an address; Ray itself would try for minutes."""
+    if address in (None, "auto", "local"):
+        return
+    host, colon, port = str(address).removeprefix("ray://").rpartition(":")
+    try:
+        if not colon:
+            raise ValueError("it has no port")
+        socket.create_connection((host, int(port)), timeout=_CONNECT).close()
+    except (OSError, ValueError) as error:
+        expected = "the address of a running Ray cluster: auto, HOST:6379 or ray://HOST:10001"
+        yield Problem(key="backend.address", got=repr(address), expected=expected, cure=str(error))
 
 
 def _waiting(config: DictConfig) -> Iterator[Problem]:

@@ -35,8 +35,19 @@ def train(config: Mapping[str, Any]) -> None:
     if about["leg"]:
         _train_in_legs(job, about)
         return
+    held: list[Message] = []
     for message in _messages(job, about["home"]):
-        _report(job, [message])
+        held.append(message)
+        # what may be the last report goes with the outcome: a trial that has ended is not for a scheduler to stop
+        if message["type"] == "outcome" or message["step"] < _expected_steps(job):
+            _report(job, held)
+            held = []
+
+
+def _expected_steps(job: Job) -> int:
+    trainer = job.config["trainer"]
+    epochs = job.params.get("trainer.max_epochs", trainer["max_epochs"]) or 1
+    return int(epochs // (trainer["check_val_every_n_epoch"] or 1))
 
 
 def _job(data: Mapping[str, Any], config: Mapping[str, Any]) -> Job:

@@ -1,0 +1,236 @@
+"""The conformance suite through Ray Tune, and what is Ray's own: its searchers and schedulers, clusters and kills."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conformance import PROJECT, BackendConformance, meaning, search
+
+pytest.importorskip("ray")
+
+pytestmark = pytest.mark.slow  # a cluster is started for every search
+
+
+class TestRay(BackendConformance):
+    backend = "ray"
+
+
+LITUNE = [sys.executable, "-m", "litune"]
+WORDS = ("backend=ray", "experiment=tiny", "name=it", "seed=7")
+
+
+def command(runs: Path, *overrides: str) -> list[str]:
+    return [*LITUNE, "search", *WORDS, f"search.runs={runs}", *overrides]
+
+
+def run(runs: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(runs, *overrides), cwd=PROJECT, capture_output=True, text=True, timeout=300)
+
+
+def start(runs: Path, *overrides: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(runs, *overrides), cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def table_of(runs: Path) -> tuple[dict, ...]:
+    shown = subprocess.run(
+        [*LITUNE, "trials", str(runs / "it"), "--format", "json"], capture_output=True, text=True, check=True
+    )
+    return tuple(json.loads(shown.stdout))
+
+
+def ray_of(driver: int) -> list[int]:
+    """Return the processes of a Ray session that this driver started."""
+    from litune.backends.ray import watch
+
+    return watch.processes(driver)
+
+
+def wait_for_line(process: subprocess.Popen[str], word: str) -> str:
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if word in line:
+            return line
+    raise AssertionError("".join(seen)[-3000:])
+
+
+class TestOneCommand:
+    def test_it_is_quiet_and_leaves_nothing_behind(self, tmp_path):
+        process = start(tmp_path, "search.algorithm=random", "search.trials=4")
+        said = process.communicate()[0]
+        assert process.returncode == 0, said
+        assert "ray" not in said.lower().replace("backend=ray", "")
+        assert sum(line.startswith("trial ") for line in said.splitlines()) == 4
+        assert ray_of(process.pid) == []
+
+    def test_ctrl_c_interrupts_and_the_same_command_continues(self, tmp_path):
+        process = start(tmp_path, "search.algorithm=random", "search.trials=8")
+        wait_for_line(process, "trial 0 ")
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[0]
+        assert process.returncode == 130
+        assert "continue with" in said
+        assert ray_of(process.pid) == []
+        done = run(tmp_path, "search.algorithm=random", "search.trials=8")
+        assert done.returncode == 0, done.stderr
+        reference = search("local", "search.algorithm=random", "search.trials=8")
+        assert meaning(table_of(tmp_path)) == meaning(reference)
+
+    def test_a_killed_driver_leaves_no_process_and_the_same_command_continues(self, tmp_path):
+        process = start(tmp_path, "search.algorithm=random", "search.trials=8")
+        wait_for_line(process, "trial 1 ")
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 10
+        while ray_of(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert ray_of(process.pid) == []
+        done = run(tmp_path, "search.algorithm=random", "search.trials=8")
+        assert done.returncode == 0, done.stderr
+        reference = search("local", "search.algorithm=random", "search.trials=8")
+        assert meaning(table_of(tmp_path)) == meaning(reference)
+
+    @pytest.mark.parametrize("victim", ["warm parent", "actor"])
+    def test_a_killed_helper_loses_nothing(self, tmp_path, victim):
+        process = start(tmp_path, "search.algorithm=random", "search.trials=8", "trainer.max_epochs=4")
+        wait_for_line(process, "trial 0 ")
+        children = _children(process.pid)
+        mine = [child for child in children if child not in ray_of(process.pid)]
+        parent = next(child for child in mine if b"watch.py" not in _command(child))
+        actors = [child for child in ray_of(process.pid) if b"ImplicitFunc" in _command(child)]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(parent if victim == "warm parent" else actors[0], signal.SIGKILL)
+        said = process.communicate()[0]
+        assert process.returncode == 0, said
+        reference = search("local", "search.algorithm=random", "search.trials=8")
+        assert meaning(table_of(tmp_path)) == meaning(reference)
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+class TestNative:
+    def test_a_searcher_of_rays_draws_every_type_and_gives_it_back_exactly(self, tmp_path):
+        overrides = ("backend.searcher=native", "search.trials=6", "search.space=search_spaces/types.json")
+        done = run(tmp_path, *overrides)
+        assert done.returncode == 0, done.stderr
+        from litune import runs
+
+        _, space, ledger = runs.read(tmp_path / "it")
+        assert len(ledger.rows) == 6
+        for row in ledger.rows.values():
+            assert space.misfits(row.params) == []
+            assert row.params["model.k"] in (2, 3, 6, 9)
+
+    def test_a_trial_that_rays_scheduler_stops_is_pruned_with_the_score_of_its_curve(self, tmp_path):
+        done = run(tmp_path, "backend.scheduler=asha", "search.algorithm=random", "search.trials=8")
+        assert done.returncode == 0, done.stderr
+        states = {row["state"] for row in table_of(tmp_path)}
+        assert states == {"COMPLETE", "PRUNED"}
+        for row in table_of(tmp_path):
+            assert row["score"] == row["history"][-1][1]
+            assert (row["state"] == "COMPLETE") == (len(row["history"]) == 4)
+
+    def test_a_population_hands_checkpoints_on_and_the_ledger_shows_each_trials_schedule(self, tmp_path):
+        overrides = ("backend.scheduler=pbt", "backend.mutate=[model.x]", "search.algorithm=random", "search.trials=4")
+        done = run(tmp_path, *overrides)
+        assert done.returncode == 0, done.stderr
+        from litune import runs
+
+        _, space, ledger = runs.read(tmp_path / "it")
+        assert all(len(row.history) == 4 for row in ledger.rows.values())
+        changed = [row for row in ledger.rows.values() if row.schedule]
+        assert changed
+        for row in changed:
+            first, *later = row.schedule
+            assert first["step"] == 0
+            assert ledger.rows[first["trial"]].params == first["params"]
+            for part in later:
+                assert space.misfits(part["params"]) == []
+                assert 0 < part["step"] < 4
+
+    @pytest.mark.parametrize(
+        ("overrides", "told"),
+        [
+            (("backend.searcher=optunna",), "did you mean optuna?"),
+            (("backend.searcher=hyperopt",), "pip install hyperopt"),
+            (("backend.searcher={_target_: os.system}",), "a class of ray.tune"),
+            (("backend.scheduler=ashha",), "did you mean asha?"),
+            (("backend.scheduler={name: asha, grace: 1}",), "grace"),
+            (("backend.scheduler=asha", "search.pruner=median"), "search.pruner: got median; expected none"),
+            (("backend.scheduler=pbt", "search.trials=40"), "search.lag=40"),
+            (("backend.scheduler=pbt", "search.trials=4"), "backend.mutate"),
+            (("backend.num_cpus=1", "backend.resources_per_trial={cpu: 2}"), "at least 2"),
+            (("backend.address=auto", "backend.num_cpus=1"), "null beside backend.address"),
+        ],
+    )
+    def test_what_ray_could_not_do_is_told_before_it_starts(self, tmp_path, overrides, told):
+        done = run(tmp_path, *overrides)
+        assert done.returncode == 2
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "it").exists()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()
+
+
+class TestCluster:
+    WORDS = ("search.algorithm=random", "search.trials=12", "search.space=search_spaces/tiny.json")
+
+    def test_trials_run_on_both_nodes_and_a_node_killed_in_mid_search_loses_nothing(self, tmp_path, cluster):
+        slow = ("trainer.max_epochs=4", f"backend.address={cluster.address}")
+        process = start(tmp_path, *self.WORDS, *slow)
+        node = next(iter(cluster.worker_nodes))
+        deadline = time.monotonic() + 120
+        while not _where(tmp_path, node.node_id) and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.2)
+        assert _where(tmp_path, node.node_id), "no trial ran on the second node"
+        cluster.remove_node(node, allow_graceful=False)
+        said = process.communicate()[0]
+        assert process.returncode == 0, said[-3000:]
+        assert len({row["where"].split()[-1] for row in table_of(tmp_path)}) == 2
+        assert meaning(table_of(tmp_path)) == meaning(search("local", *self.WORDS))
+
+    def test_an_address_that_nobody_answers_is_told(self, tmp_path):
+        done = run(tmp_path, "backend.address=127.0.0.1:1")
+        assert done.returncode == 2
+        assert "backend.address" in done.stderr
+
+
+def _where(runs_directory: Path, node: str) -> bool:
+    from litune import runs
+
+    if not (runs_directory / "it" / "ledger.db").exists():
+        return False
+    with contextlib.suppress(Exception):
+        _, _, ledger = runs.read(runs_directory / "it")
+        return any(row.where.endswith(node[:8]) for row in ledger.rows.values())
+    return False
