@@ -85,6 +85,14 @@ def test_a_broken_tuner_is_refused_before_a_run_directory_is_made(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_argument_that_a_tuner_lacks_is_refused(tmp_path):
+    tuner = "backend.tuner={name: TPE, classArgs: {sed: 3}}"
+    done = search(tuner, f"search.runs={tmp_path / 'runs'}", cwd=PROJECT)
+    assert done.returncode == 2
+    assert "backend.tuner.classArgs.sed: got an unknown argument" in done.stderr
+    assert "did you mean seed?" in done.stderr
+
+
 def test_an_assessor_that_cannot_go_the_objectives_way_is_refused(tmp_path):
     words = ("backend.assessor=Curvefitting", "objective.mode=min", f"search.runs={tmp_path / 'runs'}")
     done = search(*words, cwd=PROJECT)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,7 @@ def check(config: DictConfig, space: Space) -> list[Problem]:
             direction = arguments.get("optimize_mode", launch.DIRECTIONS[mode])
             problems += [*_algorithm(f"backend.{key}", name, known), *_grid(f"backend.{key}", name, space)]
             problems += _direction(f"backend.{key}", name, direction, mode)
+            problems += _arguments(f"backend.{key}", name, arguments, known)
     if config.backend.port and not config.backend.manager and launch.in_use(config.backend.port):
         got = f"{config.backend.port}, which {_holder(config.backend.port)} listens on"
         problems.append(Problem(key="backend.port", got=got, expected="a free port", cure="null takes the first one"))
@@ -155,6 +158,20 @@ def _algorithm(key: str, name: str, known: tuple[str, ...]) -> Iterator[Problem]
         yield Problem(key=key, got=f"{name!r} ({_BROKEN[proper]})", expected=expected)
     elif proper not in known:
         yield Problem(key=key, got=repr(name), expected=expected, nearest=nearest(name, known))
+
+
+def _arguments(key: str, name: str, arguments: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[Problem]:
+    if not arguments or name.lower() not in (other.lower() for other in known):
+        return
+    from nni.tools.package_utils.tuner_factory import get_builtin_module_class_name
+
+    module, cls = get_builtin_module_class_name("tuners" if known is TUNERS else "assessors", name)
+    accepted = [*inspect.signature(getattr(importlib.import_module(module), cls)).parameters]
+    for argument in arguments:
+        if argument not in accepted:
+            expected = f"one of {', '.join(accepted)}" if accepted else "none"
+            where = f"{key}.classArgs.{argument}"
+            yield Problem(key=where, got="an unknown argument", expected=expected, nearest=nearest(argument, accepted))
 
 
 def _grid(key: str, name: str, space: Space) -> Iterator[Problem]:
