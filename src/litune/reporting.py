@@ -22,23 +22,33 @@ class MetricMissing(LituneError):
 class EpochSeeds:
     """Seed each epoch from (seed, epoch), so that a continued training equals an uninterrupted one bit for bit.
 
-    On resume Lightning makes the train iterator before on_train_start, so the first epoch of a leg is seeded in
-    on_fit_start and the later ones in on_train_epoch_start; batch 0 is seeded again, after the iterator was made.
+    On resume Lightning makes the train iterator before on_train_start, and restores its own epoch only after
+    on_fit_start. So the first epoch of a leg is known from this callback's state in the checkpoint and seeded in
+    on_fit_start, the later ones in on_train_epoch_start; batch 0 is seeded again, after the iterator was made.
     """
 
     def __init__(self, seed: int, seed_everything: Callable[[int], Any]) -> None:
         self._seed, self._seed_everything = seed, seed_everything
-        self._first: int | None = None
+        self._first = self._epoch = 0
 
-    def on_fit_start(self, trainer: Any, _module: Any) -> None:
+    def on_fit_start(self, _trainer: Any, _module: Any) -> None:
         """Seed the leg's first epoch."""
-        self._first = trainer.current_epoch
-        self._seed_everything(stream(self._seed, trainer.current_epoch))
+        self._epoch = self._first
+        self._seed_everything(stream(self._seed, self._first))
 
     def on_train_epoch_start(self, trainer: Any, _module: Any) -> None:
         """Seed a later epoch."""
-        if trainer.current_epoch != self._first:
-            self._seed_everything(stream(self._seed, trainer.current_epoch))
+        self._epoch = trainer.current_epoch
+        if self._epoch != self._first:
+            self._seed_everything(stream(self._seed, self._epoch))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the epoch that the checkpoint ends."""
+        return {"epoch": self._epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin with the epoch after the checkpoint's."""
+        self._first = int(state["epoch"]) + 1
 
     def on_train_batch_start(self, trainer: Any, _module: Any, _batch: Any, batch_idx: int) -> None:
         """Seed what follows the making of the train iterator."""
