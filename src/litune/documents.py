@@ -152,6 +152,7 @@ def _walk(node: yaml.Node, prefix: str, name: str, lines: dict[str, int]) -> Ite
         yield Problem(where=where, key=prefix.rstrip("."), got="half of a character", expected="whole ones")
     if isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
+            lines[f"{prefix}{index}"] = child.start_mark.line + 1
             yield from _walk(child, f"{prefix}{index}.", name, lines)
     if not isinstance(node, yaml.MappingNode):
         return

@@ -109,7 +109,7 @@ class _Reader:
                     self.wrong(self.places[second], name, f"{name} twice, here and in a nested choice", "it once")
             parents = [".".join(name.split(".")[:length]) for length in range(1, name.count(".") + 1)]
             for above in parents:
-                if above in by_name:
+                if not all(self._exclusive(low, high) for low in keys for high in by_name.get(above, ())):
                     self.wrong(self.places[keys[0]], name, f"both {above} and {name}", "one of the two")
 
     def _well_formed(self, spec: Mapping[str, Any], key: str, place: str) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -31,11 +30,11 @@ def training_images(root: str) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Ten
 
 def load(root: str, *, train: bool) -> tuple[Tensor, Tensor]:
     """Return images, (n, 1, 28, 28) in [0, 1], and labels, (n,)."""
-    found = (Path(root) / "MNIST" / "raw").is_dir()
     try:
-        data = MNIST(root, train=train, download=not found)
+        data = MNIST(root, train=train, download=True)  # only what is not there yet
     except (OSError, RuntimeError) as error:
-        message = f"data.root={root}: no MNIST there, and it could not be downloaded ({error}); "
+        reason = str(error).splitlines()[0].rstrip(":")
+        message = f"data.root={root}: no MNIST there, and it could not be downloaded ({reason}); "
         raise FileNotFoundError(message + "put torchvision's MNIST/raw/ below it, or name its place") from error
     return data.data.unsqueeze(1).float() / 255, data.targets
 

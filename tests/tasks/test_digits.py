@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from litune.tasks.digits import MLP, Digits
+
+ROOT = Path(__file__).parents[2]
+
+
+def trainer(tmp_path, epochs):
+    return pl.Trainer(
+        max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+
+
+def test_digits_are_learned(tmp_path):
+    pl.seed_everything(1, verbose=False)
+    model = MLP(hidden=64)
+    model.configure_optimizers = lambda: torch.optim.Adam(model.parameters(), lr=0.01)
+    made = trainer(tmp_path, 5)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        made.fit(model, datamodule=Digits())
+    assert made.callback_metrics["val_acc"] > 0.9
+    assert made.callback_metrics["val_loss"] < 0.4
+
+
+def test_the_split_is_always_the_same_and_shares_nothing():
+    first, second = Digits(), Digits(batch_size=7)
+    for data in (first, second):
+        data.prepare_data()
+        data.setup("fit")
+    assert list(first.val.indices) == list(second.val.indices)
+    assert len(first.train) == 1437
+    assert len(first.val) == 360
+    assert not set(first.train.indices) & set(first.val.indices)
+    assert [len(labels) for _, labels in second.val_dataloader()] == [7] * 51 + [3]
+
+
+def test_a_prediction_is_a_digit_for_each_image():
+    data = Digits()
+    data.setup()
+    images, labels = next(iter(data.val_dataloader()))
+    predicted = MLP().eval().predict_step((images, labels), 0)
+    assert predicted.shape == labels.shape
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert set(predicted.tolist()) <= set(range(10))
+
+
+def test_the_shipped_experiment_trains(tmp_path):
+    argv = ["trainer.max_epochs=3", "optimizer.lr=0.01", f"search.runs={tmp_path}", "name=one", "search.threads=1"]
+    words = [sys.executable, "train.py", "experiment=digits_mlp", *argv]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "val_acc" in done.stdout
+    assert (tmp_path / "one").is_dir()
