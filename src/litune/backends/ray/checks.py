@@ -77,7 +77,7 @@ def _is_amount(value: object) -> bool:
 
 def _address(address: str | None) -> Iterator[Problem]:
     """Yield what is wrong with an address; Ray itself would try for minutes."""
-    if address in (None, "auto", "local"):
+    if address in (None, "auto"):
         return
     host, colon, port = str(address).removeprefix("ray://").rpartition(":")
     try:
