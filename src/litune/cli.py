@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from litune.compose import Composed
 
-COMMANDS = ("search", "train", "doctor", "list", "trials", "best", "digest", "nni-env", "nni-check")
+COMMANDS = ("search", "train", "doctor", "list", "trials", "best", "digest", "report", "nni-env", "nni-check")
 WHERE = "command line"
 
 
@@ -95,7 +95,14 @@ def _report(command: str, argv: list[str]) -> int:
         parser.add_argument("run", help="a run directory, or its name under runs/")
     if command == "trials":
         parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    if command == "report":
+        parser.add_argument("--format", choices=("html", "md"), default="html")
+        parser.add_argument("--out", help="the file to write; without it RUN/report.html, or the terminal for md")
     options = parser.parse_args(argv)
+    if command == "report":
+        from litune.report import page
+
+        return page.write_report(options.run, options.format, options.out)
     from litune.report import runs
 
     if command == "list":
@@ -286,6 +293,7 @@ def _usage() -> str:
         "search": "run or continue a search", "train": "train once, the best again, or replay a trial",
         "doctor": "check the installation", "list": "the runs under runs/", "trials": "the trials of a run",
         "best": "the best trial of a run", "digest": "one number for the whole trial table of a run",
+        "report": "what a run found, as one HTML page or Markdown",
         "nni-env": "the line that confines a bare nnictl to this machine", "nni-check": "check a config file of nnictl",
     }  # fmt: skip
     lines = "\n".join(f"  {name:<9} {meaning}" for name, meaning in rows.items())

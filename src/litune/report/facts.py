@@ -1,0 +1,85 @@
+"""What every report is made from: one recorded run, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from litune import config as configs
+from litune import runs
+from litune.objective import Objective
+from litune.space import Space
+from litune.table import TrialRow, digest, leaderboard
+from litune.trial import TrialState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """One run. `rows` holds the trial table by number, in order; `board` the complete trials, the best first."""
+
+    directory: Path
+    config: DictConfig
+    space: Space
+    objective: Objective
+    about: Mapping[str, Any]
+    rows: tuple[TrialRow, ...]
+    board: tuple[TrialRow, ...]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """Return the run's name."""
+        return self.directory.name
+
+    def count(self, state: TrialState) -> int:
+        """Return how many trials stand so."""
+        return sum(row.state is state for row in self.rows)
+
+
+def gather(run: str) -> Facts:
+    """Read the run given by its path, or by its name under runs/."""
+    directory = runs.find(run)
+    config, space, ledger = runs.read(directory)
+    rows = tuple(ledger.rows[number] for number in sorted(ledger.rows))
+    about = ledger.about
+    ledger.close()
+    objective = configs.objective(config)
+    return Facts(
+        directory=directory,
+        config=config,
+        space=space,
+        objective=objective,
+        about=about,
+        rows=rows,
+        board=tuple(leaderboard(rows, maximize=objective.maximize)),
+        digest=digest(rows),
+    )
+
+
+def best_so_far(facts: Facts) -> list[tuple[int, float]]:
+    """Return (number, best score among the complete trials up to it), in the order of the numbers."""
+    curve: list[tuple[int, float]] = []
+    for row in facts.rows:
+        if row.state is TrialState.COMPLETE and row.score is not None:
+            better = not curve or facts.objective.better(row.score, curve[-1][1])
+            curve.append((row.number, row.score if better else curve[-1][1]))
+    return curve
+
+
+def clock(seconds: float) -> str:
+    """Return a span of time as people say it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def wall_seconds(facts: Facts) -> float:
+    """Return the seconds from the first trial's start to the last one's end; 0 without a trial."""
+    ran = [row for row in facts.rows if row.started]
+    return max(row.started + row.seconds for row in ran) - min(row.started for row in ran) if ran else 0.0

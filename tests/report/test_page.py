@@ -1,0 +1,98 @@
+"""The report of a run, made by the public command and opened in a browser."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from litune import cli
+from litune.trial import Failure, FailureClass, Job, Outcome, TrialState
+
+HEADINGS = ("Summary", "Leaderboard", "Over the search", "What matters", "Parallel coordinates", "Slices",
+            "Timeline", "Failures", "Environment", "How to reproduce")  # fmt: skip
+
+
+def open_page(page: Path, profile: Path) -> tuple[str, list[str]]:
+    """Return the page as Chromium built it, and what it wrote to the console."""
+    words = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+    done = subprocess.run(
+        [*words, "--enable-logging=stderr", "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.fixture(scope="module")
+def run(recorded: Callable[..., Path]) -> Path:
+    return recorded("forty", 40)
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> str:
+    assert cli.main(["report", str(run)]) == 0
+    return (run / "report.html").read_text()
+
+
+def test_the_page_has_every_section_and_every_picture_has_marks(page: str) -> None:
+    assert [*re.findall("<h2>(.*?)</h2>", page)] == [*HEADINGS]
+    pictures = re.findall("<svg.*?</svg>", page, re.DOTALL)
+    assert len(pictures) == 6 + 4  # history, curves, importances, contour, parallel, timeline; a slice for each param
+    assert all('class="mark' in picture for picture in pictures)
+
+
+def test_the_page_fetches_nothing_and_is_readable_by_its_owner_alone(run: Path, page: str) -> None:
+    assert not re.search(r"(src|href)=[\"'](?!data:)|url\(|@import|<script", page)
+    assert (run / "report.html").stat().st_mode & 0o077 == 0
+
+
+def test_text_from_users_is_escaped(page: str) -> None:
+    assert "&lt;script&gt;console.error" in page
+    assert "<img" not in page
+
+
+def test_the_page_of_500_trials_is_under_5_mb(recorded: Callable[..., Path]) -> None:
+    run = recorded("large", 500)
+    assert cli.main(["report", str(run)]) == 0
+    assert (run / "report.html").stat().st_size < 5_000_000
+
+
+def test_markdown_goes_to_the_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", str(run), "--format", "md"]) == 0
+    shown = capsys.readouterr().out
+    assert cli.main(["digest", str(run)]) == 0
+    assert capsys.readouterr().out.split()[-1] in shown
+    assert "optimizer.lr matters most" in shown
+    assert "<script>" not in shown
+
+
+def test_a_search_in_which_every_trial_failed_has_a_report(recorded: Callable[..., Path]) -> None:
+    def fail(_job: Job) -> Outcome:
+        return Outcome(state=TrialState.FAILED, failure=Failure(kind=FailureClass.NAN, message="loss is NaN"))
+
+    run = recorded("failed", 3, ending=fail)
+    assert cli.main(["report", str(run)]) == 0
+    page = (run / "report.html").read_text()
+    assert "No trial was completed" in page
+    assert "loss is NaN" in page
+
+
+def test_a_file_that_cannot_be_written_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", str(run), "--out", "/nowhere/at/all.html"]) == 2
+    assert "/nowhere/at/all.html" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
+def test_a_browser_renders_the_page_without_a_complaint(run: Path, page: str, tmp_path: Path) -> None:
+    dom, complaints = open_page(run / "report.html", tmp_path)
+    assert dom.count("<svg") == page.count("<svg")
+    assert complaints == []
+    broken = tmp_path / "broken.html"
+    broken.write_text("<script>console.error('seen')</script>")
+    assert open_page(broken, tmp_path)[1] != []
