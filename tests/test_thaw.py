@@ -7,9 +7,9 @@ import pytest
 from litune import curves
 from litune.curves import Points
 from litune.features import Features
-from litune.promotion import Run, promote, rungs
+from litune.promotion import Decision, Run, promote, rungs
 from litune.space import Space, choice, loguniform, randint, uniform
-from litune.thaw import Decision, Thaw
+from litune.thaw import Thaw
 
 STEPS = 27
 SPACE = Space.of({"lr": loguniform(1e-4, 1.0), "depth": randint(1, 6), "act": choice("relu", "tanh", "gelu")})

@@ -50,6 +50,16 @@ class Run:
         return max((value for value in seen if math.isfinite(value)), default=-math.inf)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Continue trial `trial`, or start a new one with `params` where it is None, until step `until`."""
+
+    trial: int | None
+    params: Mapping[str, Any] | None
+    until: int
+    why: str
+
+
 def rungs(steps: int, smallest: int = 1) -> list[int]:
     """Return the steps at which trials rest: `steps` over powers of ETA, from about `smallest` on."""
     found = [steps]

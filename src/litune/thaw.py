@@ -2,9 +2,10 @@
 
 Decision k is a pure function of (seed, k, the trials as k may see them, the epochs left). A Gaussian process over
 (params, log step), fitted to normal scores of all values seen, predicts how each curve goes on; the decision takes the
-trial, new or old, that is likeliest to beat the best value by a random margin at a random horizon (the acquisition of
-ifBO: Rakotoarison et al. 2024, arXiv:2404.16795). Legs grow geometrically, and a share of the decisions goes to
-promotion by rank, which needs no model and keeps the search safe where curves cross.
+trial, new or old, that is likeliest to beat the best value by a small random margin by the end of its training, or of
+the budget. That is the acquisition of ifBO (Rakotoarison et al. 2024, arXiv:2404.16795) without its random horizon.
+Legs grow geometrically, and a share of the decisions goes to promotion by rank, which needs no model and keeps the
+search safe where curves cross.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scipy.special import log_ndtr, ndtri
 from litune import curves
 from litune.curves import Array, Points
 from litune.features import Features
-from litune.promotion import Run, promote, rungs
+from litune.promotion import Decision, Run, promote, rungs
 from litune.seeds import stream
 from litune.space import Space
 
@@ -30,31 +31,19 @@ Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
-    """Continue trial `trial`, or start a new one with `params` where it is None, until step `until`."""
-
-    trial: int | None
-    params: Mapping[str, Any] | None
-    until: int
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What was tuned; docs/decisions/freeze-thaw.md says how."""
 
     growth: float = 1.4
-    share: float = 0.3
+    share: float = 0.1
     first: int = 1
     design: int = 4
     kept: int = 256
     fitted: int = 128
     fit_steps: int = 10
     fresh: int = 200
-    margin: tuple[float, float] = (-2.0, 0.0)
+    margin: tuple[float, float] = (-4.0, -1.0)
     near: float = 0.5
-    cost: float = 0.0
-    horizon: str = "uniform"
 
 
 class Thaw:
@@ -83,6 +72,7 @@ class Thaw:
         if candidates is None and (size := space.grid_size()) is not None and size <= _ENUMERATED:
             candidates = [space.grid(place) for place in range(size)]
         self._candidates = None if candidates is None else list(candidates)
+        self._names = [_key(params) for params in candidates or ()]
         self._pool = None if candidates is None else np.stack([self._features.of(params) for params in candidates])
 
     def decide(self, number: int, runs: Sequence[Run], left: float = math.inf) -> Decision | None:
@@ -149,10 +139,7 @@ class Thaw:
 
     def _free(self, taken: set[str]) -> Indices:
         """Return the candidates that are not taken."""
-        assert self._candidates is not None
-        return np.array(
-            [index for index, params in enumerate(self._candidates) if _key(params) not in taken], dtype=np.int64
-        )
+        return np.array([index for index, name in enumerate(self._names) if name not in taken], dtype=np.int64)
 
     def _model(self, rng: np.random.Generator, runs: Sequence[Run], left: float) -> Decision | None:
         settings, steps = self.settings, self.steps
@@ -179,8 +166,7 @@ class Thaw:
             trial=np.concatenate([np.array(open_, dtype=np.int64), np.full(len(fresh), -1)]),
         )
         reached = np.array([runs[index].reached for index in open_] + [0] * len(fresh))
-        horizon = self._horizon(rng, left)
-        target = np.minimum(reached + horizon, steps)
+        target = np.minimum(reached + max(1, int(min(steps, left))), steps)
         queries = Points(x=queries.x, tau=self._tau(target), trial=queries.trial)
         flying = [index for index, run in enumerate(runs) if run.until]
         pending = (
@@ -195,8 +181,6 @@ class Thaw:
         mean, deviation = curves.predict(theta, at, score, queries, pending)
         margin = 10.0 ** rng.uniform(*settings.margin)
         gain = log_ndtr((mean - incumbent - margin) / deviation)
-        if settings.cost:
-            gain = gain - settings.cost * np.log(target - reached)
         order = np.argsort(-gain, kind="stable")
         best = int(order[0])
         if best < len(open_):
@@ -208,20 +192,13 @@ class Thaw:
         assert params is not None, "a space without a list of candidates does not run out"
         return self._begin(params, left, "model")
 
-    def _horizon(self, rng: np.random.Generator, left: float) -> int:
-        if self.settings.horizon == "uniform":
-            horizon = int(rng.integers(1, self.steps + 1))
-        elif self.settings.horizon == "log":
-            horizon = round(self.steps ** float(rng.random()))
-        else:
-            horizon = self.steps
-        return max(1, int(min(horizon, left)))
-
     def _tau(self, step: Any) -> Array:
         tau: Array = np.log1p(step) / math.log1p(self.steps)
         return tau
 
-    def _fresh(self, rng: np.random.Generator, runs: Sequence[Run], trial: Indices, score: Array) -> tuple[Array, Array]:
+    def _fresh(
+        self, rng: np.random.Generator, runs: Sequence[Run], trial: Indices, score: Array
+    ) -> tuple[Array, Array]:
         """Return candidates for new trials: their features, and their units (or index among the candidates)."""
         if self._candidates is not None and self._pool is not None:
             free = self._free({_key(run.params) for run in runs})
@@ -282,7 +259,7 @@ def thinned(trial: Indices, step: Indices, score: Array, kept: int) -> tuple[Ind
             break
         ratio *= 1.25
     mean = np.bincount(group, score) / count
-    where: Array = np.round(np.exp(np.bincount(group, np.log(step)) / count), 6)
+    where: Array = np.exp(np.bincount(group, np.log(step).astype(np.float64)) / count)
     chosen = np.arange(len(count))
     if len(chosen) > kept:
         order = np.argsort(-mean, kind="stable")[: kept // 2]

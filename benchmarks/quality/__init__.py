@@ -1,0 +1,1 @@
+"""How good an answer does each search give from the same budget, measured on recorded and surrogate trainings."""
