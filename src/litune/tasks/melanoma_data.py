@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.io import write_jpeg
+from torchvision.transforms.v2.functional import to_pil_image
 
 SKIN = (224.0, 178.0, 152.0)  # red, green, blue of 0..255
 MOLE = (122.0, 78.0, 56.0)
@@ -31,7 +30,7 @@ def make(
 ) -> None:
     """Write jpeg/train, jpeg/test, train.csv and test.csv below `root`, all at once or not at all.
 
-    `positive` is the share of melanomas. The same arguments make the same files. An existing `root` raises OSError.
+    `positive` is the share of melanomas. The same arguments make the same files. A `root` not empty raises OSError.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
@@ -39,7 +38,7 @@ def make(
         generator = torch.Generator().manual_seed(seed)
         for part, count in (("train", images), ("test", test)):
             _write(draft, part, _labels(count, positive, generator), pixels, generator)
-        os.rename(draft, root)  # noqa: PTH104 - Path.rename says no more: it fails where root exists and is not empty
+        draft.rename(root)
     except BaseException:
         shutil.rmtree(draft)
         raise
@@ -59,7 +58,7 @@ def _write(root: Path, part: str, labels: Sequence[int], pixels: int, generator:
         for number, label in enumerate(labels):
             name = f"MADE_{part.upper()}_{number:05d}"
             photo = lesion(label, pixels, generator)
-            write_jpeg(photo, str(folder / f"{name}.jpg"), quality=JPEG_QUALITY)
+            to_pil_image(photo).save(folder / f"{name}.jpg", quality=JPEG_QUALITY)
             rows.writerow([name, label])
 
 
