@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litune.space import Categorical, Space
+from litune.space import Space
 
 _FEWEST_STEPS = 4  # a curve with fewer reports tells too little to continue by
 _MOST_FOR_GP = 250  # trials; beyond, a Gaussian process costs more than it gains
@@ -16,10 +16,8 @@ def choose(space: Space, *, trials: int, steps: int, checkpoints: bool) -> tuple
     if steps >= _FEWEST_STEPS and checkpoints:
         return "thaw", f"a training reports {steps} times and can be continued from its checkpoint"
     reason = "a training can not be continued" if not checkpoints else f"a training reports only {steps} times"
-    numeric = not any(isinstance(parameter, Categorical) for parameter in space.parameters.values())
+    numeric = not any(parameter.latent.kind == "index" for parameter in space.parameters.values())
     if numeric and trials <= _MOST_FOR_GP:
         return "gp", f"{reason}; all params are numbers and there are at most {_MOST_FOR_GP} trials"
-    return (
-        "tpe",
-        f"{reason}; {'there are more than ' + str(_MOST_FOR_GP) + ' trials' if numeric else 'not all params are numbers'}",
-    )
+    but = f"there are more than {_MOST_FOR_GP} trials" if numeric else "not all params are numbers"
+    return "tpe", f"{reason}; {but}"
