@@ -8,7 +8,20 @@ from collections import Counter
 import pytest
 
 from litune.parameters import Normal, multiple
-from litune.space import Space, choice, flatten, loguniform, qloguniform, quniform, randint, uniform
+from litune.space import (
+    Space,
+    choice,
+    flatten,
+    lognormal,
+    loguniform,
+    normal,
+    qlognormal,
+    qloguniform,
+    qnormal,
+    quniform,
+    randint,
+    uniform,
+)
 from litune.space_file import parse
 
 ENDS = {  # NNI's JSON, then the values at both ends of the latent
@@ -34,6 +47,17 @@ def test_both_ends_of_a_type_are_what_nni_says(kind):
     assert parameter.contains(low)
     assert parameter.contains(high)
     assert parameter.encode(high) == parameter.latent.high
+
+
+@pytest.mark.parametrize(
+    ("constructor", "values"),
+    [
+        (randint, [1, 9]), (uniform, [0, 1]), (quniform, [0, 1, 0.1]), (loguniform, [1, 9]), (qloguniform, [1, 9, 2]),
+        (normal, [1, 2]), (qnormal, [1, 2, 0.5]), (lognormal, [1, 2]), (qlognormal, [1, 2, 0.5]),
+    ],
+)  # fmt: skip
+def test_the_constructors_mean_what_the_file_means(constructor, values):
+    assert constructor(*values) == made(constructor.__name__, values)
 
 
 def test_randint_excludes_its_upper_bound():
@@ -184,6 +208,13 @@ def test_the_last_parameter_of_a_grid_changes_fastest():
 def test_a_grid_too_large_to_make_is_counted():
     space = Space.of({"a": randint(0, 10**9), "b": quniform(0, 1, 1e-9)})
     assert space.grid_size() == 10**9 * (10**9 + 1)
+
+
+def test_a_grid_of_thousands_of_options_is_counted():
+    options = [{"_name": f"x{n}", "a": {"_type": "randint", "_value": [0, 3]}} for n in range(4000)]
+    space = parse({"o": {"_type": "choice", "_value": options}})
+    assert space.grid_size() == 12_000
+    assert space.grid(11_999) == {"o._name": "x3999", "o.a": 2}
 
 
 def test_a_continuous_parameter_has_no_grid():

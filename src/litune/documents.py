@@ -13,7 +13,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from litune.errors import InputError, Problem
+from litune.errors import InputError, Problem, nearest
 
 _PLAIN_TAG = "tag:yaml.org,2002:"
 _CONTAINER_TAGS = (f"{_PLAIN_TAG}map", f"{_PLAIN_TAG}seq")
@@ -119,7 +119,10 @@ def _text(path: Path, largest: int) -> str:
         return content.decode("utf-8-sig")
     except FileNotFoundError:
         looked = f"looked for {Path.cwd() / path}"
-        raise InputError(Problem(where=name, got="no such file", expected="a YAML file", cure=looked)) from None
+        near = _nearest_file(path)
+        raise InputError(
+            Problem(where=name, got="no such file", expected="a YAML file", nearest=near, cure=looked)
+        ) from None
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         got = f"a byte that is not UTF-8 (0x{error.object[error.start]:02x})"
@@ -128,6 +131,15 @@ def _text(path: Path, largest: int) -> str:
         raise InputError(Problem(where=name, got=error.strerror or str(error), expected="a readable file")) from error
     except ValueError as error:
         raise InputError(Problem(where=repr(name), got=str(error), expected="the path of a file")) from None
+
+
+def _nearest_file(path: Path) -> str | None:
+    """Return the file beside where `path` would be whose name is most like its name, or None."""
+    try:
+        found = nearest(path.name, sorted(entry.name for entry in path.parent.iterdir() if entry.is_file()))
+    except OSError:
+        return None
+    return shown(path.parent / found) if found else None
 
 
 def _syntax(name: str, line: int | None, error: yaml.YAMLError) -> Problem:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from litune.parameters import Categorical, Float, Int, Parameter
+from litune.parameters import Categorical, Float, Int, Normal, Parameter
 
 _ABSENT = object()
 
@@ -105,15 +105,23 @@ class Space:
         condition = self.conditions.get(key)
         return condition is None or chosen.get(condition[0]) == condition[1]
 
-    def _children(self, key: str, option: Any) -> list[str]:
-        return [child for child, condition in self.conditions.items() if condition == (key, option)]
+    @cached_property
+    def _children(self) -> Mapping[str, Mapping[Any, list[str]]]:
+        """The ids that each option of each nested choice switches on."""
+        children: dict[str, dict[Any, list[str]]] = {}
+        for child, (chooser, option) in self.conditions.items():
+            children.setdefault(chooser, {}).setdefault(option, []).append(child)
+        return children
+
+    def _children_of(self, key: str, option: Any) -> list[str]:
+        return self._children[key].get(option, []) if key in self._children else []
 
     def _below(self, key: str, option: Any) -> int:
-        return math.prod(self._size(child) for child in self._children(key, option))
+        return math.prod(self._size(child) for child in self._children_of(key, option))
 
     def _size(self, key: str) -> int:
         parameter = self.parameters[key]
-        if any(condition[0] == key for condition in self.conditions.values()):
+        if key in self._children:
             return sum(self._below(key, option) for option in parameter.grid() or ())
         return parameter.grid_size() or 0
 
@@ -125,7 +133,7 @@ class Space:
                 below = self._below(key, option)
                 if place < below:
                     yield key, option
-                    yield from self._point(self._children(key, option), place)
+                    yield from self._point(self._children_of(key, option), place)
                     break
                 place -= below
 
@@ -161,6 +169,26 @@ def quniform(low: float, high: float, q: float) -> Float:
 def qloguniform(low: float, high: float, q: float) -> Float:
     """loguniform, rounded to multiples of q."""
     return Float(low=float(low), high=float(high), log=True, q=float(q))
+
+
+def normal(mu: float, sigma: float) -> Normal:
+    """Any number, with mean mu and standard deviation sigma."""
+    return Normal(mu=float(mu), sigma=float(sigma))
+
+
+def qnormal(mu: float, sigma: float, q: float) -> Normal:
+    """Any multiple of q, rounded from a normal."""
+    return Normal(mu=float(mu), sigma=float(sigma), q=float(q))
+
+
+def lognormal(mu: float, sigma: float) -> Normal:
+    """Any number above 0 whose natural logarithm has mean mu and standard deviation sigma."""
+    return Normal(mu=float(mu), sigma=float(sigma), log=True)
+
+
+def qlognormal(mu: float, sigma: float, q: float) -> Normal:
+    """Any multiple of q, rounded from a lognormal."""
+    return Normal(mu=float(mu), sigma=float(sigma), log=True, q=float(q))
 
 
 def randint(low: int, high: int) -> Int:

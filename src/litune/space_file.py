@@ -181,6 +181,9 @@ class _Reader:
 
     def _exclusive(self, first: str, second: str) -> bool:
         """Say whether the two belong to different options of one choice, so that they are never active together."""
+        ours, theirs = self.conditions.get(first), self.conditions.get(second)
+        if ours and theirs and ours[0] == theirs[0] and ours[1] != theirs[1]:  # nearly all pairs
+            return True
         needed = self._needed(first)
         return any(needed.get(chooser, option) != option for chooser, option in self._needed(second).items())
 

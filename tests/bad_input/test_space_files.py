@@ -134,5 +134,9 @@ def test_a_space_that_is_no_file_is_refused(project):
     where = project.root / "nowhere.json"
     result = project.search("experiment=mine", "search.space=nowhere.json")
     project.assert_refused(result, "nowhere.json: got no such file", f"looked for {where}")
+    result = project.search("experiment=mine", "search.space=search_spaces/mien.json")
+    project.assert_refused(
+        result, f"search_spaces/mien.json: got no such file; expected a YAML file; did you mean {FILE}?"
+    )
     for path, said in {"experiments": "experiments: got a directory", "/dev/zero": "got a pipe or a device"}.items():
         project.assert_refused(project.search("experiment=mine", f"search.space={path}"), said)
