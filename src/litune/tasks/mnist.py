@@ -17,6 +17,7 @@ from torchvision.datasets import MNIST
 SPLIT_SEED = 42
 TRAINING_IMAGES = 55_000
 CLASSES = 10
+_GATHERED = 2048  # rows picked at once: one indexing for many batches, in little memory
 
 
 @functools.cache
@@ -56,9 +57,9 @@ class Batches:
     def __iter__(self) -> Iterator[list[Tensor]]:
         """Yield the batches of one epoch."""
         order = torch.randperm(len(self._tensors[0])) if self._shuffle else torch.arange(len(self._tensors[0]))
-        for start in range(0, len(order), self._batch_size):
-            chosen = order[start : start + self._batch_size]
-            yield [tensor[chosen] for tensor in self._tensors]
+        for rows in order.split(self._batch_size * max(1, _GATHERED // self._batch_size)):
+            gathered = [tensor[rows].split(self._batch_size) for tensor in self._tensors]
+            yield from map(list, zip(*gathered, strict=True))
 
 
 class MNISTData(pl.LightningDataModule):
