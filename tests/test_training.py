@@ -53,8 +53,23 @@ def test_the_same_seed_gives_the_same_curve_and_another_one_another(tmp_path: Pa
     assert first.score == max(first.history.values())
 
 
-def test_a_training_in_two_legs_equals_one_in_one_go(tmp_path: Path) -> None:
-    scheduler = {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "T_max": 4}
+def test_the_last_checkpoint_is_of_the_last_epoch_even_if_an_earlier_one_was_better(tmp_path: Path) -> None:
+    objective = {"metric": "val_loss", "mode": "max"}  # of a loss that falls, the first is the best
+    outcome = train(tmp_path, logger={}, objective=objective)
+    assert outcome.score == outcome.history[1]
+    assert Path(outcome.checkpoint).name == "epoch=0.ckpt"
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["epoch"] == 3
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "T_max": 4},
+        {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "max_lr": 0.01},  # asks for the number of steps
+    ],
+)
+def test_a_training_in_two_legs_equals_one_in_one_go(scheduler: dict, tmp_path: Path) -> None:
     whole = train(tmp_path / "whole", lr_scheduler=scheduler, logger={})
     first = train(tmp_path / "legs", until=2, lr_scheduler=scheduler, logger={})
     assert first.state is TrialState.PAUSED

@@ -31,10 +31,11 @@ class EpochSeeds:
         self._seed, self._seed_everything = seed, seed_everything
         self._first = self._epoch = 0
 
-    def on_fit_start(self, _trainer: Any, _module: Any) -> None:
-        """Seed the leg's first epoch."""
+    def on_fit_start(self, trainer: Any, _module: Any) -> None:
+        """Seed the leg's first epoch, unless a continued one has its iterator already (see load_state_dict)."""
         self._epoch = self._first
-        self._seed_everything(stream(self._seed, self._first))
+        if self._first == 0 or trainer.train_dataloader is None:
+            self._seed_everything(stream(self._seed, self._first))
 
     def on_train_epoch_start(self, trainer: Any, _module: Any) -> None:
         """Seed a later epoch."""
@@ -49,6 +50,8 @@ class EpochSeeds:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Begin with the epoch after the checkpoint's."""
         self._first = int(state["epoch"]) + 1
+        # now, as a configure_optimizers that asks for the number of steps has the iterator made before on_fit_start
+        self._seed_everything(stream(self._seed, self._first))
 
     def on_train_batch_start(self, trainer: Any, _module: Any, _batch: Any, batch_idx: int) -> None:
         """Seed what follows the making of the train iterator."""

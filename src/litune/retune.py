@@ -8,30 +8,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_SCHEDULED = ("max_lr", "min_lr")  # what OneCycleLR and CyclicLR keep in a group, besides initial_lr
+
 
 class Retune:
     """Mixed with Lightning's Callback, like those of reporting.py. `options` is the config's section `optimizer`."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = {name: value for name, value in options.items() if name != "_target_"}
+        self._fresh: list[list[dict[str, Any]]] = []
+
+    def on_fit_start(self, trainer: Any, _module: Any) -> None:
+        """Note the options of the optimizers as the config makes them, before the checkpoint is restored."""
+        self._fresh = [[dict(group) for group in optimizer.param_groups] for optimizer in trainer.optimizers]
 
     def on_train_start(self, trainer: Any, _module: Any) -> None:
-        """Set the options, after the checkpoint was restored; a scheduled learning rate keeps its place in the course."""
-        for optimizer in trainer.optimizers if self._options else ():
-            for group in optimizer.param_groups:
-                _set_options(group, self._options)
+        """Set the options, after the checkpoint was restored; a scheduled learning rate keeps its place."""
+        for optimizer, fresh in zip(trainer.optimizers, self._fresh, strict=True) if self._options else ():
+            for group, made in zip(optimizer.param_groups, fresh, strict=True):
+                _set_options(group, made, self._options)
         for config in trainer.lr_scheduler_configs:
             scheduler = config.scheduler
             if hasattr(scheduler, "base_lrs"):
                 scheduler.base_lrs = [group["initial_lr"] for group in scheduler.optimizer.param_groups]
 
 
-def _set_options(group: dict[str, Any], options: Mapping[str, Any]) -> None:
+def _set_options(group: dict[str, Any], made: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    cycled = ("betas", "momentum") if "max_momentum" in group else ()  # theirs is the schedule's, and moves
     for name, value in options.items():
         if name == "lr":
-            base = group.get("initial_lr", group["lr"])
-            if base != value:
-                group["lr"] = group["lr"] * (value / base) if "initial_lr" in group else value
-                group.update({"initial_lr": value} if "initial_lr" in group else {})
-        elif name in group:
+            _set_lr(group, made)
+        elif name in group and name not in cycled:
             group[name] = tuple(value) if isinstance(value, list) else value
+
+
+def _set_lr(group: dict[str, Any], made: Mapping[str, Any]) -> None:
+    base = "initial_lr" if "initial_lr" in group else "lr"
+    if group[base] == made[base]:
+        return
+    group["lr"] *= made[base] / group[base]
+    group.update({name: made[name] for name in (base, *_SCHEDULED) if name in made and name != "lr"})

@@ -130,16 +130,12 @@ def build_callbacks(config: DictConfig, lightning: Any, directory: Path) -> tupl
     ]
     kept = [callback for callback in built if isinstance(callback, lightning.callbacks.ModelCheckpoint)]
     if not kept:
-        kept = [
-            lightning.callbacks.ModelCheckpoint(
-                dirpath=dirpath,
-                filename="{epoch}",
-                monitor=config.objective.metric,
-                mode=config.objective.mode,
-                save_last=True,
-                enable_version_counter=False,
-            )
-        ]
+        checkpoint = functools.partial(
+            lightning.callbacks.ModelCheckpoint, dirpath=dirpath, enable_version_counter=False
+        )
+        best = checkpoint(filename="{epoch}", monitor=config.objective.metric, mode=config.objective.mode)
+        # not by save_last: Lightning then writes last.ckpt only after an epoch that was the best so far
+        kept = [best, checkpoint(filename="last")]
         built += kept
     return kept[0], built
 
