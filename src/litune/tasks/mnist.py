@@ -57,8 +57,8 @@ class Batches:
     def __iter__(self) -> Iterator[list[Tensor]]:
         """Yield the batches of one epoch."""
         order = torch.randperm(len(self._tensors[0])) if self._shuffle else torch.arange(len(self._tensors[0]))
-        for rows in order.split(self._batch_size * max(1, _GATHERED // self._batch_size)):
-            gathered = [tensor[rows].split(self._batch_size) for tensor in self._tensors]
+        for rows in torch.split(order, self._batch_size * max(1, _GATHERED // self._batch_size)):
+            gathered = [torch.split(tensor[rows], self._batch_size) for tensor in self._tensors]
             yield from map(list, zip(*gathered, strict=True))
 
 
