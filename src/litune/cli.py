@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from litune.compose import Composed
 
-COMMANDS = ("search", "train", "doctor", "list", "trials", "best", "digest", "report", "nni-env", "nni-check")
+COMMANDS = ("search", "train", "doctor", "list", "trials", "best", "digest", "report", "compare", "nni-env",
+            "nni-check")  # fmt: skip
 WHERE = "command line"
 
 
@@ -92,7 +93,8 @@ def _report(command: str, argv: list[str]) -> int:
     if command == "list":
         parser.add_argument("root", nargs="?", default="runs", help="directory of the run directories")
     else:
-        parser.add_argument("run", help="a run directory, or its name under runs/")
+        many = "+" if command == "compare" else None
+        parser.add_argument("run", nargs=many, help="a run directory, or its name under runs/")
     if command == "trials":
         parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     if command == "report":
@@ -103,6 +105,10 @@ def _report(command: str, argv: list[str]) -> int:
         from litune.report import page
 
         return page.write_report(options.run, options.format, options.out)
+    if command == "compare":
+        from litune.report import compare
+
+        return compare.show_comparison(options.run)
     from litune.report import runs
 
     if command == "list":
@@ -294,6 +300,7 @@ def _usage() -> str:
         "doctor": "check the installation", "list": "the runs under runs/", "trials": "the trials of a run",
         "best": "the best trial of a run", "digest": "one number for the whole trial table of a run",
         "report": "what a run found, as one HTML page or Markdown",
+        "compare": "runs of one experiment side by side",
         "nni-env": "the line that confines a bare nnictl to this machine", "nni-check": "check a config file of nnictl",
     }  # fmt: skip
     lines = "\n".join(f"  {name:<9} {meaning}" for name, meaning in rows.items())
