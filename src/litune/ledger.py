@@ -250,9 +250,7 @@ def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], dict[i
         history[key][step] = to_value(value, kind)
     joined = _attributes.join(_trials, _trials.c.trial_id == _attributes.c.trial_id)
     query = sa.select(_attributes.c.trial_id, _attributes.c.value_json).select_from(joined)
-    attributes: dict[int, str] = dict(
-        connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).all()
-    )
+    attributes: dict[int, str] = dict(connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).all())
     ids, rows = {}, {}
     for key, number, state, value in found:
         row = _from_attribute(attributes.get(key), number, state, value, dict(sorted(history[key].items())))

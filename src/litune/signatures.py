@@ -50,7 +50,7 @@ class Signature:
     open: bool
 
 
-class Mismatch(ValueError):  # noqa: N818 - not an error of the program: it carries what was expected, for a Problem
+class Mismatch(ValueError):
     """A value that an annotation does not admit; the message says what it admits."""
 
 

@@ -86,7 +86,7 @@ def test_a_killed_driver_is_continued_to_the_same_table(undisturbed: list[tuple]
         driver = start(tmp_path)
         # the first kill at any time from the start on, the others once the search has moved on a little
         if kill:
-            assert wait_for(lambda seen=before: ended(tmp_path) > seen or driver.poll() is not None, 120)
+            assert wait_for(lambda seen=before, one=driver: ended(tmp_path) > seen or one.poll() is not None, 120)
         time.sleep(rng.uniform(0, 0.6 if kill else 6))
         driver.kill()
         driver.wait()

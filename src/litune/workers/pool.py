@@ -81,7 +81,7 @@ class Workers:
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when poll() has news, for a selector."""
-        return self._selector.fileno()  # type: ignore[attr-defined,no-any-return]  # of epoll and kqueue
+        return self._selector.fileno()
 
     def stop(self, number: int) -> None:
         """End a trial; nothing more is heard of it."""

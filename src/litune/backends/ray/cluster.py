@@ -76,9 +76,7 @@ def _init(options: dict[str, Any], address: str | None) -> None:
             raise SearchFailed(f"Ray did not start: {error}") from error
         expected = "the address of a running Ray cluster: auto, HOST:6379 or ray://HOST:10001"
         cure = str(error).splitlines()[0]
-        raise InputError(
-            Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)
-        ) from error
+        raise InputError(Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)) from error
 
 
 @contextlib.contextmanager
