@@ -29,7 +29,7 @@ def test_the_run_with_the_best_score_shows_it_and_its_params(
     shown = capsys.readouterr().out
     assert cli.main(["best", three[2]]) == 0
     best = capsys.readouterr().out
-    learning_rate = shown.split("longer model.hidden")[1].split("optimizer.lr=")[1].split()[0]
+    learning_rate = shown.rpartition("longer ")[2].split("optimizer.lr=")[1].split()[0]
     assert f"{float(learning_rate):.4g}"[:5] in best
 
 

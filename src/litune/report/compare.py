@@ -12,7 +12,7 @@ from rich.table import Table
 
 from litune.errors import InputError, Problem
 from litune.report.console import brief, describe, sparkline
-from litune.report.facts import Facts, best_so_far, clock, gather, wall_seconds
+from litune.report.facts import Facts, best_so_far, gather, wall_seconds
 from litune.trial import TrialState
 
 
@@ -24,9 +24,11 @@ def show_comparison(names: Sequence[str]) -> int:
     console.print(_table(runs))
     for line in digests(runs):
         console.print(line, soft_wrap=True, markup=False)
+    sign = 1.0 if runs[0].objective.maximize else -1.0
     for run in runs:
         if run.board:
-            console.print(f"[bold]{escape(run.name)}[/] {escape(describe(run.board[0].params))}", soft_wrap=True)
+            curve = sparkline([sign * value for _, value in best_so_far(run)])
+            console.print(f"{run.name} {curve} {describe(run.board[0].params)}", soft_wrap=True, markup=False)
     return 0
 
 
@@ -50,18 +52,17 @@ def _table(runs: Sequence[Facts]) -> Table:
     objective = runs[0].objective
     scores = [run.board[0].score for run in runs if run.board and run.board[0].score is not None]
     best = (max if objective.maximize else min)(scores) if scores else 0.0
-    table = Table(box=None, pad_edge=False)
-    heads = ("run", "backend", "trials", "pruned", "failed", f"best {objective.metric}", "trial", "regret", "time", "")
-    for head in heads:
-        table.add_column(head, overflow="fold")
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.title = f"{objective.metric}, {objective.mode}; regret: mean distance of the best so far from {brief(best)}"
+    table.add_column("run", overflow="fold")
+    for head in ("backend", "trials", "pruned", "failed", "best", "trial", "regret", "seconds"):
+        table.add_column(head, no_wrap=True, justify="left" if head == "backend" else "right")
     for run in runs:
         counts = [len(run.rows), run.count(TrialState.PRUNED), run.count(TrialState.FAILED)]
-        found = (
-            [brief(run.board[0].score), str(run.board[0].number), brief(regret(run, best))] if run.board else [""] * 3
-        )
-        sign = 1.0 if objective.maximize else -1.0
-        curve = sparkline([sign * value for _, value in best_so_far(run)])
-        cells = [run.name, str(run.config.backend.name), *map(str, counts), *found, clock(wall_seconds(run)), curve]
+        found = ["", "", ""]
+        if run.board:
+            found = [brief(run.board[0].score), str(run.board[0].number), f"{regret(run, best):.2g}"]
+        cells = [run.name, str(run.config.backend.name), *map(str, counts), *found, f"{wall_seconds(run):.1f}"]
         table.add_row(*map(escape, cells))
     return table
 
