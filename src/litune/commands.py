@@ -1,0 +1,128 @@
+"""The commands of `litune` beside search and train: what each means, which words it takes, and what carries it out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from litune.arguments import Arguments
+from litune.errors import InputError
+
+RUN = "a run directory, or its name under runs/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command: `declare` adds its words to a parser, `run` gets them parsed and returns the exit code."""
+
+    meaning: str
+    run: Callable[[argparse.Namespace], int]
+    declare: Callable[[argparse.ArgumentParser], object] = lambda parser: parser
+
+    def __call__(self, name: str, argv: list[str]) -> int:
+        """Carry the command out."""
+        parser = Arguments(prog=f"litune {name}", description=self.meaning)
+        self.declare(parser)
+        return self.run(parser.parse_args(argv))
+
+
+def _one_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help=RUN)
+
+
+def _doctor(_options: argparse.Namespace) -> int:
+    from litune import doctor
+
+    return doctor.main()
+
+
+def _list(options: argparse.Namespace) -> int:
+    from litune.report import runs
+
+    return runs.list_runs(options.root)
+
+
+def _declare_trials(parser: argparse.ArgumentParser) -> None:
+    _one_run(parser)
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+
+
+def _trials(options: argparse.Namespace) -> int:
+    from litune.report import runs
+
+    return runs.show_trials(options.run, options.format)
+
+
+def _best(options: argparse.Namespace) -> int:
+    from litune.report import runs
+
+    return runs.show_best(options.run)
+
+
+def _digest(options: argparse.Namespace) -> int:
+    from litune.report import runs
+
+    return runs.show_digest(options.run)
+
+
+def _declare_report(parser: argparse.ArgumentParser) -> None:
+    _one_run(parser)
+    parser.add_argument("--format", choices=("html", "md"), default="html")
+    parser.add_argument("--out", help="the file to write; without it RUN/report.html, or the terminal for md")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from litune.report import page
+
+    return page.write_report(options.run, options.format, options.out)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from litune.report import compare
+
+    return compare.show_comparison(options.run)
+
+
+def _nni_env(_options: argparse.Namespace) -> int:
+    from litune.backends.nni import env
+
+    print(env.export_line())
+    return 0
+
+
+def _nni_check(options: argparse.Namespace) -> int:
+    from litune.backends.nni import checks
+
+    if problems := checks.check_file(options.file):
+        raise InputError(problems)
+    print(f"{options.file}: nothing wrong found")
+    return 0
+
+
+COMMANDS = {
+    "doctor": Command(meaning="check the installation", run=_doctor),
+    "list": Command(
+        meaning="the runs under runs/",
+        declare=lambda parser: parser.add_argument(
+            "root", nargs="?", default="runs", help="directory of the run directories"
+        ),
+        run=_list,
+    ),
+    "trials": Command(meaning="the trials of a run", declare=_declare_trials, run=_trials),
+    "best": Command(meaning="the best trial of a run", declare=_one_run, run=_best),
+    "digest": Command(meaning="one number for the whole trial table of a run", declare=_one_run, run=_digest),
+    "report": Command(meaning="what a run found, as one HTML page or Markdown", declare=_declare_report, run=_report),
+    "compare": Command(
+        meaning="runs of one experiment side by side",
+        declare=lambda parser: parser.add_argument("run", nargs="+", help=RUN),
+        run=_compare,
+    ),
+    "nni-env": Command(meaning="the line that confines a bare nnictl to this machine", run=_nni_env),
+    "nni-check": Command(
+        meaning="check a config file of nnictl",
+        declare=lambda parser: parser.add_argument("file", type=Path, help="a config file of nnictl"),
+        run=_nni_check,
+    ),
+}

@@ -1,0 +1,137 @@
+"""What search.py and train.py do with a command line: compose the config, check it, and run it once or for each job.
+
+In place of Hydra's own main, which knows neither our errors nor the arguments that a signature adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litune.arguments import WHERE, Arguments
+from litune.errors import InputError, Problem, nearest
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from litune.compose import Composed
+
+
+def run(argv: list[str], program: str, usage: str, carry_out: Callable[[DictConfig], int], *, searching: bool) -> int:
+    """Do what Hydra's own main would: help, completion, show the config, or run it once or for each combination."""
+    options = _options(argv, program)
+    if options.help:
+        _print_help(usage, program, options.config_dir)
+        return 0
+    from litune import compose, hydra_app
+
+    overrides = list(options.overrides)
+    if options.shell_completion or options.info:
+        with hydra_app.opened(options.config_dir) as app:
+            if options.shell_completion:
+                app.shell_completion(hydra_app.PRIMARY, overrides)
+            else:
+                app.show_info(options.info, hydra_app.PRIMARY, overrides)
+        return 0
+    if options.cfg:
+        one = compose.compose(overrides, config_dir=options.config_dir, config_file=options.config_file)
+        compose.show(one, options.config_dir, options.cfg, options.package, resolve=options.resolve)
+        return 0
+    jobs = compose.expand(overrides) if options.multirun else [overrides]
+    composed = [_checked(job, options, searching=searching) for job in jobs]
+    names = [one.config.name for one in composed if one.config.name]
+    if len(set(names)) < len(names):
+        expected = "a name for each run, or none: then each gets its own"
+        raise InputError(Problem(where=WHERE, key="name", got=f"{names[0]} for {len(jobs)} runs", expected=expected))
+    return max(
+        _started(one, carry_out, job if len(jobs) > 1 else None) for one, job in zip(composed, jobs, strict=True)
+    )
+
+
+def _options(argv: list[str], program: str) -> argparse.Namespace:
+    parser = Arguments(prog=program, add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--help", "-h", action="store_true")
+    parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("--package", "-p")
+    parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    parser.add_argument("--config-file", type=Path)
+    parser.add_argument("--info", "-i", nargs="?", const="all")
+    parser.add_argument("--shell-completion", "-sc", action="store_true")
+    options, unknown = parser.parse_known_intermixed_args(argv)
+    if unknown:
+        raise InputError([_flag(word) for word in unknown])
+    both = [flag for flag in ("cfg", "multirun", "info", "shell_completion") if getattr(options, flag)]
+    if len(both) > 1:
+        got = " and ".join(f"--{flag.replace('_', '-')}" for flag in both)
+        raise InputError(Problem(where=WHERE, got=f"{got} together", expected="one of them"))
+    if options.config_file and any(word.startswith("experiment=") for word in options.overrides):
+        raise InputError(Problem(where=WHERE, got="--config-file and experiment= together", expected="one of them"))
+    return options
+
+
+def _flag(word: str) -> Problem:
+    flags = ("--help", "--cfg", "--resolve", "--package", "--multirun", "--config-dir", "--config-file", "--info")
+    name = word.partition("=")[0]
+    alike = nearest(name, flags) or _override_like(name.lstrip("-"))
+    return Problem(where=WHERE, got=word, expected="KEY=VALUE without dashes, or an option of --help", nearest=alike)
+
+
+def _override_like(name: str) -> str | None:
+    from litune import config as configs
+
+    alike = nearest(name.replace("-", "_"), configs.known_keys(configs.schema()))
+    return f"{alike}=..." if alike else None
+
+
+def _print_help(usage: str, program: str, config_dir: Path | None) -> None:
+    from litune import experiments, manual
+
+    print(manual.text(usage, program, experiments.known(config_dir), _backends()))
+
+
+def _backends() -> list[str]:
+    from litune import backends
+
+    return backends.names()
+
+
+def _checked(overrides: list[str], options: argparse.Namespace, *, searching: bool) -> Composed:
+    """Return the composed config; raise InputError for all that can be found in it without a wait.
+
+    Only if a file has mistakes in it are the classes imported to look for more: who mistypes a word is told at once.
+    """
+    from litune import checks, compose
+
+    composed = compose.compose(overrides, config_dir=options.config_dir, config_file=options.config_file)
+    space = None
+    problems = list(composed.problems)
+    if composed.resolvable:
+        if searching:
+            try:
+                space = checks.load_space(composed.config)
+            except InputError as error:
+                problems += composed.located(error.problems)
+        problems += composed.located(checks.check(composed.config, space))
+        if any(problem.where != WHERE for problem in problems):
+            problems += composed.located(checks.check_targets(composed.config, space))
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    for warning in checks.warnings(composed.config):
+        print(f"warning: {warning}", file=sys.stderr)
+    return composed
+
+
+def _started(composed: Composed, carry_out: Callable[[DictConfig], int], job: list[str] | None) -> int:
+    if job is not None:
+        print(f"# {' '.join(job)}", flush=True)
+    try:
+        return carry_out(composed.config)
+    except InputError as error:
+        error.problems = composed.located(error.problems)
+        raise
