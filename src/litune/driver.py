@@ -35,6 +35,8 @@ def run_search(config: DictConfig) -> int:
     if problems := checks.check(config, space):
         raise InputError(problems)
     backend = backends.load(config.backend.name)
+    if check := getattr(backend, "check", None):
+        check(config, space)
     steps = warm_up(config, space)
     workers = Workers(steps) if backend.WARM_PARENT else None
     prepare = getattr(backend, "prepare", contextlib.nullcontext)

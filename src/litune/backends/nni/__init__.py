@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from litune.backends import View
     from litune.backends.nni.desk import Desk
     from litune.backends.nni.rest import Manager
+    from litune.space import Space
     from litune.study import Study
     from litune.workers.pool import Workers
 
@@ -35,22 +36,25 @@ _SETTLED = 3.0  # seconds at most for NNI's record to come level
 _IDLE = 60.0  # seconds without a trial after which nnictl's driver ends; the next trial starts another
 
 
-def prepare(config: DictConfig) -> AbstractContextManager[Any]:
-    """Check what NNI would accept silently, and start its manager while the warm parent imports torch."""
-    from contextlib import nullcontext
-
-    from litune import checks as general
+def check(config: DictConfig, space: Space) -> None:
+    """Raise InputError for what NNI would accept silently."""
     from litune.backends.nni import checks
     from litune.errors import InputError
 
-    space = general.load_space(config)
     if problems := checks.check(config, space):
         raise InputError(problems)
+
+
+def prepare(config: DictConfig) -> AbstractContextManager[Any]:
+    """Start NNI's manager while the warm parent imports torch."""
+    from contextlib import nullcontext
+
     if config.backend.manager:
         return nullcontext()
+    from litune import checks as general
     from litune.backends.nni import launch
 
-    return launch.started(config, space)
+    return launch.started(config, general.load_space(config))
 
 
 def run(study: Study, workers: Workers, view: View) -> None:

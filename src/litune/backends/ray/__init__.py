@@ -18,18 +18,24 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from litune.backends import View
+    from litune.space import Space
     from litune.study import Study
     from litune.workers.pool import Workers
 
 WARM_PARENT = True
 
 
+def check(config: DictConfig, space: Space) -> None:
+    """Raise InputError for a search that Ray could not run as asked."""
+    from litune.backends.ray import checks
+
+    checks.check(config, space)
+
+
 def prepare(config: DictConfig) -> AbstractContextManager[Any]:
     """Start or join Ray, while the warm parent imports torch; leave it at the end."""
-    from litune import checks as general
     from litune.backends.ray import checks, cluster
 
-    checks.check(config, general.load_space(config))
     return cluster.joined(config.backend, checks.share_of(config), checks.parallel_of(config))
 
 

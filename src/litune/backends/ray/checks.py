@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import socket
 from collections.abc import Iterator, Mapping
 
@@ -15,11 +16,9 @@ _CONNECT = 2.0  # seconds
 
 
 def check(config: DictConfig, space: Space) -> None:
-    """Raise InputError for a search that Ray could not run as asked."""
-    try:
-        import ray  # noqa: F401 - whether it is there
-    except ImportError as error:
-        raise MissingExtra("ray", "backend=ray") from error
+    """Raise InputError for a search that Ray could not run as asked; imports Ray only if it is asked for its own."""
+    if importlib.util.find_spec("ray") is None:
+        raise MissingExtra("ray", "backend=ray")
     problems = [*_resources(config), *_waiting(config), *_address(config.backend.address)]
     if problems:
         raise InputError(problems)
