@@ -87,8 +87,8 @@ class TestOneCommand:
     def test_a_killed_driver_leaves_no_process_and_the_same_command_continues(self, tmp_path):
         process = start(tmp_path, "search.algorithm=random", "search.trials=8")
         wait_for_line(process, "trial 1 ")
-        process.kill()
-        process.wait()
+        with process:
+            process.kill()
         deadline = time.monotonic() + 10
         while ray_of(process.pid) and time.monotonic() < deadline:
             time.sleep(0.1)
