@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from litune import config as configs
-from litune import documents, space_file
+from litune import documents, enqueued, space_file
 from litune.errors import InputError, Problem, nearest
 from litune.schema import NAME_PATTERN, Config
 from litune.space import Space, name_of
@@ -48,7 +48,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
     ]
     problems += [*_directory(Path(config.search.runs)), *_accelerator(config), *_storage(config)]
     if space is not None:
-        problems += [*_grid(config, space), *_params(config, space)]
+        problems += [*_grid(config, space), *_params(config, space), *enqueued.check(config, space)]
     return problems
 
 

@@ -23,8 +23,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litune import config as configs
+from litune import enqueued, lock
 from litune import ledger as ledgers
-from litune import lock
 from litune.errors import InputError, LedgerDamaged, Problem, StudyChanged, nearest
 from litune.ledger import Ledger
 from litune.space import Space
@@ -53,6 +53,8 @@ def run_name(config: DictConfig, space: Space) -> str:
     if config.name:
         return str(config.name)
     search = {name: config.search[name] for name in (*_IN_NAME, "lag", "threads")}
+    if config.search.enqueue:
+        search["enqueue"] = enqueued.read(config, space)
     meaning = json.dumps([_identity(config), dump(space), search], sort_keys=True, default=str)
     return f"{config.experiment}-{hashlib.sha256(meaning.encode()).hexdigest()[:8]}"
 
@@ -95,7 +97,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         "format": FORMAT,
         "config": _identity(config),
         "space": dump(space),
-        "terms": asdict(terms),
+        "terms": _plain(terms),
         "made_with": {name: found for name in PACKAGES if (found := _version(name))},
     }
     for path, text in (
@@ -181,7 +183,13 @@ def _terms(config: DictConfig, space: Space) -> Terms:
         lag=max(search.lag or LAG, parallel),
         threads=search.threads or max(1, limits.cores() // parallel),
         max_steps=config.trainer.max_epochs or 1,
+        enqueue=enqueued.read(config, space),
     )
+
+
+def _plain(terms: Terms) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(terms)))
+    return plain
 
 
 def _same_search(made: Mapping[str, Any], asked: Mapping[str, Any], config: DictConfig, directory: Path) -> Terms:
@@ -190,8 +198,9 @@ def _same_search(made: Mapping[str, Any], asked: Mapping[str, Any], config: Dict
         raise LedgerDamaged(f"{directory}: the ledger is of format {made.get('format')!r}; this litune reads {FORMAT}")
     free = {"threads": config.search.threads is None, "lag": config.search.lag is None}
     free["algorithm"] = config.search.algorithm == "auto"
+    terms = Terms(**made["terms"])
     wanted = {**asked["terms"], **{name: made["terms"][name] for name, is_free in free.items() if is_free}}
-    before = _flat({"": made["config"], "search": {**made["terms"], "seed": None}, "space": made["space"]})
+    before = _flat({"": made["config"], "search": {**_plain(terms), "seed": None}, "space": made["space"]})
     after = _flat({"": asked["config"], "search": {**wanted, "seed": None}, "space": asked["space"]})
     changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     if changed:
@@ -200,7 +209,7 @@ def _same_search(made: Mapping[str, Any], asked: Mapping[str, Any], config: Dict
             Problem(where=str(directory), key=key, got=_text(after, key), expected=_text(before, key), cure=cure)
             for key in changed
         )
-    return Terms(**made["terms"])
+    return terms
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:
@@ -208,6 +217,8 @@ def _text(values: Mapping[str, Any], key: str) -> str:
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        value = dict(enumerate(value))
     if not isinstance(value, Mapping):
         return {prefix: value}
     parts = (_flat(child, f"{prefix}.{name}" if prefix else str(name)) for name, child in value.items())

@@ -95,10 +95,12 @@ class SearchConfig:
     space: str | None = setting("search space file; null: search_spaces/ beside experiments/, by its name", None)
     trials: int = setting("trials in all; the same command with more continues", 20, least=1)
     algorithm: str = setting(
-        "what suggests params; auto: grid where it fits, else tpe",
+        "what suggests params; auto: grid where it fits, else tpe; repeat: those of search.enqueue again and again, "
+        "each round with a fresh seed",
         "auto",
-        choices=("auto", "grid", "random", "tpe", "cmaes", "gp"),
+        choices=("auto", "grid", "random", "tpe", "cmaes", "gp", "repeat"),
     )
+    enqueue: list[Any] = setting("params of the first trials, [{KEY: VALUE, ...}, ...]; the rest is suggested", [])
     pruner: str = setting("what stops poor trials early", "none", choices=("none", "median", "asha", "hyperband"))
     parallel: int | None = setting("trials at once; null: the number of GPUs, else min(4, cores)", None, least=1)
     lag: int | None = setting("trial n learns from trials up to n - lag; null: the default", None, least=1)

@@ -52,13 +52,17 @@ class Space:
                 chosen[key] = parameter.decode(draw(key))
         return {name_of(key): value for key, value in chosen.items()}
 
-    def encode(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the latents, by id, of the params."""
+    def placed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the params, or those of a part of them that are active, by the ids of their parameters."""
         chosen: dict[str, Any] = {}
         for key in self.parameters:
-            if self._active(key, chosen):
+            if name_of(key) in params and self._active(key, chosen):
                 chosen[key] = params[name_of(key)]
-        return {key: self.parameters[key].encode(value) for key, value in chosen.items()}
+        return chosen
+
+    def encode(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the latents, by id, of the params, or of a part of them."""
+        return {key: self.parameters[key].encode(value) for key, value in self.placed(params).items()}
 
     def misfits(self, params: Mapping[str, Any]) -> list[str]:
         """Return the names that are absent, superfluous, or hold a value outside their parameter."""

@@ -39,6 +39,13 @@ class Terms:
     lag: int
     threads: int
     max_steps: int
+    enqueue: tuple[Mapping[str, Any], ...] = ()
+
+    def seed_of(self, number: int) -> int:
+        """Return the seed of a trial's training."""
+        if self.algorithm == "repeat":
+            return stream(self.seed, number // len(self.enqueue))
+        return stream(self.seed, number) if self.seed_per_trial else self.seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +86,14 @@ class Study:
         self._ledger = ledger
         size = space.grid_size() if terms.algorithm == "grid" else None
         self.total = min(effort.trials, size) if size else effort.trials
-        self._suggester = Suggester(terms.algorithm, space, seed=terms.seed, lag=terms.lag, maximize=objective.maximize)
+        self._suggester = Suggester(
+            terms.algorithm,
+            space,
+            seed=terms.seed,
+            lag=terms.lag,
+            maximize=objective.maximize,
+            enqueue=terms.enqueue,
+        )
         self._frontier = 0  # every trial below it has ended
         self._finished: dict[str, list[int]] = {}  # params as text -> ended trials that others may be answered from
         self._dropped: set[int] = set()  # trials whose checkpoints are gone
@@ -121,7 +135,7 @@ class Study:
     def adopt(self, params: Mapping[str, Any]) -> Job:
         """Start the next trial with params that somebody else has chosen."""
         number = len(self._ledger.rows)
-        seed = stream(self.terms.seed, number) if self.terms.seed_per_trial else self.terms.seed
+        seed = self.terms.seed_of(number)
         return self._start(TrialRow(number=number, state=TrialState.RUNNING, params=params, seed=seed))
 
     def again(self, params: Mapping[str, Any]) -> Job | None:
@@ -219,7 +233,7 @@ class Study:
 
     def _answer(self, job: Job) -> tuple[int, Outcome] | None:
         """Return how the job must end, from an ended trial with its params and seed, if one tells."""
-        if self.terms.seed_per_trial:
+        if self.terms.seed_per_trial or self.terms.algorithm == "repeat":
             return None
         sign = 1.0 if self.objective.maximize else -1.0
         for source in self._finished.get(_as_key(job.params), []):

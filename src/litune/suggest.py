@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import optuna
@@ -24,7 +25,7 @@ from litune.seeds import stream
 from litune.space import Space, name_of
 from litune.trial import Outcome, TrialState
 
-ALGORITHMS = ("auto", "grid", "random", "tpe", "cmaes", "gp")
+ALGORITHMS = ("auto", "grid", "random", "tpe", "cmaes", "gp", "repeat")
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -69,27 +70,42 @@ def _is_scalar(value: Any) -> bool:
 
 
 class Suggester:
-    """Suggest the params of trial 0, 1, 2, ... in turn; holds the shadow study."""
+    """Suggest the params of trial 0, 1, 2, ... in turn; holds the shadow study.
 
-    def __init__(self, algorithm: str, space: Space, *, seed: int, lag: int, maximize: bool) -> None:
-        self.algorithm, self.space, self.seed, self.lag = algorithm, space, seed, lag
+    `enqueue` holds the params of the first trials, or a part of them: what an entry leaves out is suggested.
+    """
+
+    def __init__(
+        self,
+        algorithm: str,
+        space: Space,
+        *,
+        seed: int,
+        lag: int,
+        maximize: bool,
+        enqueue: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.algorithm, self.space, self.seed, self.lag, self.enqueue = algorithm, space, seed, lag, enqueue
         self._told = 0  # the shadow knows how trials 0 .. _told - 1 ended
         self._direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
         self._shadow = optuna.create_study(direction=self._direction)
 
     def suggest(self, number: int, ended: Callable[[int], Outcome]) -> dict[str, Any]:
         """Return the params of trial `number`; `ended(k)` gives the outcome of any trial k <= number - lag."""
+        if self.algorithm == "repeat":
+            return dict(self.enqueue[number % len(self.enqueue)])
         if self.algorithm == "grid":
-            return self.space.grid(number)
+            return self.space.grid(self._grid_order[number] if self.enqueue else number)
+        given = self.enqueue[number] if number < len(self.enqueue) else {}
         if self.algorithm == "random":
             blank = optuna.create_study(direction=self._direction)
-            return self._ask(blank, optuna.samplers.RandomSampler(seed=stream(self.seed, number)))
+            return self._ask(blank, optuna.samplers.RandomSampler(seed=stream(self.seed, number)), given)
         self._tell(number, ended)
-        return self._ask(self._shadow, self._sampler(number))
+        return self._ask(self._shadow, self._sampler(number), given)
 
     def restore(self, number: int, params: Mapping[str, Any], ended: Callable[[int], Outcome]) -> None:
         """Take note that trial `number` has been given `params`, which suggest() or somebody else chose."""
-        if self.algorithm in ("grid", "random"):
+        if self.algorithm in ("grid", "random", "repeat"):
             return
         if self.algorithm == "cmaes":  # its state lies in the shadow's trials: walk the same path again
             self.suggest(number, ended)
@@ -114,8 +130,24 @@ class Suggester:
                 self._shadow.tell(self._told, state=OptunaState.FAIL)
             self._told += 1
 
-    def _ask(self, study: optuna.Study, sampler: optuna.samplers.BaseSampler) -> dict[str, Any]:
+    @cached_property
+    def _grid_order(self) -> list[int]:
+        """The points of the grid: for each entry of the queue the first one that has its params, then the others."""
+        left = dict.fromkeys(range(self.space.grid_size() or 0))
+        first = []
+        for given in self.enqueue:
+            found = (number for number in left if given.items() <= self.space.grid(number).items())
+            if (number := next(found, None)) is not None:
+                first.append(number)
+                del left[number]
+        return [*first, *left]
+
+    def _ask(
+        self, study: optuna.Study, sampler: optuna.samplers.BaseSampler, given: Mapping[str, Any]
+    ) -> dict[str, Any]:
         study.sampler = sampler
+        if given:
+            study.enqueue_trial(self.space.encode(given))
         trial = study.ask()
 
         def draw(key: str) -> Any:
@@ -126,7 +158,7 @@ class Suggester:
                 return trial.suggest_int(key, int(latent.low), int(latent.high))
             return trial.suggest_categorical(key, range(int(latent.high) + 1))
 
-        params = self.space.draw(draw)
+        params = {**self.space.draw(draw), **given}
         if self.algorithm != "cmaes":  # steps round a latent; the shadow keeps what restore() can find out again
             for key, latent in self.space.encode(params).items():
                 held = distribution(self.space.parameters[key].latent)
