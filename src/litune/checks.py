@@ -49,6 +49,10 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
     problems += [*_directory(Path(config.search.runs)), *_accelerator(config), *_storage(config)]
     if space is not None:
         problems += [*_grid(config, space), *_params(config, space), *enqueued.check(config, space)]
+        if config.search.warm_start:
+            from litune import runs  # which imports Optuna
+
+            problems += runs.check_earlier(config, space)
     return problems
 
 

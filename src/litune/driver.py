@@ -95,6 +95,8 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     from litune.report import console as shown
 
     console = Console(highlight=False)
+    for before in study.earlier:
+        console.print(str(before), soft_wrap=True, markup=False)
     signal.signal(signal.SIGTERM, _interrupt)
     interrupted = False
     try:

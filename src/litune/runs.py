@@ -14,8 +14,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from litune.space_file import load as load_space
 from litune.study import Effort, Study, Terms
 from litune.suggest import choose_algorithm
 from litune.table import TrialRow
+from litune.transfer import LEARNING, EarlierRun, learn
 from litune.workers import limits
 
 LAG = 4  # docs/decisions/lag.md
@@ -55,6 +56,8 @@ def run_name(config: DictConfig, space: Space) -> str:
     search = {name: config.search[name] for name in (*_IN_NAME, "lag", "threads")}
     if config.search.enqueue:
         search["enqueue"] = enqueued.read(config, space)
+    if config.search.warm_start:
+        search["warm_start"] = sorted(Path(run).name for run in config.search.warm_start)
     meaning = json.dumps([_identity(config), dump(space), search], sort_keys=True, default=str)
     return f"{config.experiment}-{hashlib.sha256(meaning.encode()).hexdigest()[:8]}"
 
@@ -92,7 +95,8 @@ def private() -> Iterator[None]:
 
 def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     url = ledgers.storage_url(directory, config.search.storage)
-    terms = _terms(config, space)
+    before = earlier(config, space)
+    terms = _terms(config, space, before)
     about = {
         "format": FORMAT,
         "config": _identity(config),
@@ -127,16 +131,19 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         effort=effort,
         ledger=ledger,
         directory=directory,
+        earlier=before,
     )
 
 
-def find(run: str) -> Path:
-    """Return the directory of a run given by its path, or by its name under runs/."""
-    for directory in (Path(run), Path("runs") / run):
+def find(run: str, root: Path = Path("runs")) -> Path:
+    """Return the directory of a run given by its path, or by its name under `root`."""
+    for directory in (Path(run), root / run):
         if (directory / "config.yaml").is_file():
             return directory.absolute()
-    known = sorted(path.parent.name for path in Path("runs").glob("*/config.yaml"))
-    expected = "a run directory" + (f"; under runs/ there are: {', '.join(known)}" if known else "; runs/ has none")
+    known = sorted(path.parent.name for path in root.glob("*/config.yaml"))
+    expected = "a run directory" + (
+        f"; under {root}/ there are: {', '.join(known)}" if known else f"; {root}/ has none"
+    )
     raise InputError(Problem(key="run", got=repr(run), expected=expected, nearest=nearest(Path(run).name, known)))
 
 
@@ -173,10 +180,11 @@ def _identity(config: DictConfig) -> dict[str, Any]:
     return {name: section for name, section in configs.stored(config).items() if name not in _APART}
 
 
-def _terms(config: DictConfig, space: Space) -> Terms:
+def _terms(config: DictConfig, space: Space, before: Iterable[EarlierRun]) -> Terms:
     search, parallel = config.search, parallel_of(config)
+    learning = search.algorithm == "auto" and search.warm_start  # what a grid would not
     return Terms(
-        algorithm=choose_algorithm(search.algorithm, space, search.trials),
+        algorithm="tpe" if learning else choose_algorithm(search.algorithm, space, search.trials),
         pruner=search.pruner,
         seed=config.seed,
         seed_per_trial=search.seed_per_trial,
@@ -184,7 +192,47 @@ def _terms(config: DictConfig, space: Space) -> Terms:
         threads=search.threads or max(1, limits.cores() // parallel),
         max_steps=config.trainer.max_epochs or 1,
         enqueue=enqueued.read(config, space),
+        warm_start={run.name: run.digest for run in before},
     )
+
+
+def earlier(config: DictConfig, space: Space) -> tuple[EarlierRun, ...]:
+    """Return what the runs named by search.warm_start teach, ordered by name; InputError with all that cannot."""
+    found, problems = {}, []
+    for number, run in enumerate(config.search.warm_start):
+        key = f"search.warm_start.{number}"
+        try:
+            directory = find(run, Path(config.search.runs))
+            before, _, ledger = read(directory)
+        except InputError as error:
+            problems += [replace(problem, key=problem.key if problem.where else key) for problem in error.problems]
+            continue
+        except LedgerDamaged as error:
+            problems.append(Problem(key=key, got=str(error), expected="a run that can be read"))
+            continue
+        if directory.name in found:
+            problems.append(Problem(key=key, got=repr(run), expected="runs of distinct names, each once"))
+        found[directory.name] = learn(directory.name, ledger.rows.values(), configs.objective(before), space)
+        ledger.close()
+    if problems:
+        raise InputError(problems)
+    return tuple(found[name] for name in sorted(found))
+
+
+def check_earlier(config: DictConfig, space: Space) -> Iterator[Problem]:
+    """Yield what is wrong with search.warm_start."""
+    key, algorithm = "search.warm_start", config.search.algorithm
+    yield from enqueued.refuse_foreign(config, key)
+    if algorithm not in LEARNING:
+        expected = f"nothing beside search.algorithm={algorithm}, which does not learn from earlier runs"
+        yield Problem(key=key, got="a list", expected=expected, cure=f"those that do: {', '.join(LEARNING)}")
+    try:
+        names = [run.name for run in earlier(config, space)]
+    except InputError as error:
+        yield from error.problems
+        return
+    if (name := run_name(config, space)) in names:
+        yield Problem(key=key, got=repr(name), expected="runs other than this one")
 
 
 def _plain(terms: Terms) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import json
 import shutil
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from litune.seeds import stream
 from litune.space import Space
 from litune.suggest import Suggester
 from litune.table import TrialRow, digest, leaderboard
+from litune.transfer import EarlierRun
 from litune.trial import CHECKPOINTS, FailureClass, Job, Metrics, Outcome, TrialState
 
 RETRIES = {FailureClass.KILLED: 2, FailureClass.LOST: 2}
@@ -40,6 +41,7 @@ class Terms:
     threads: int
     max_steps: int
     enqueue: tuple[Mapping[str, Any], ...] = ()
+    warm_start: Mapping[str, str] = field(default_factory=dict)  # name -> digest of the earlier runs
 
     def seed_of(self, number: int) -> int:
         """Return the seed of a trial's training."""
@@ -75,8 +77,9 @@ class Study:
         effort: Effort,
         ledger: Ledger,
         directory: Path,
+        earlier: Sequence[EarlierRun] = (),
     ) -> None:
-        self.config, self.space, self.objective = config, space, objective
+        self.config, self.space, self.objective, self.earlier = config, space, objective, earlier
         self.terms, self.effort, self.directory = terms, effort, directory
         self.parallel = effort.parallel
         self.running: dict[int, Job] = {}
@@ -93,6 +96,7 @@ class Study:
             lag=terms.lag,
             maximize=objective.maximize,
             enqueue=terms.enqueue,
+            earlier=[known for run in earlier for known in run.trials],
         )
         self._frontier = 0  # every trial below it has ended
         self._finished: dict[str, list[int]] = {}  # params as text -> ended trials that others may be answered from

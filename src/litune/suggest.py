@@ -9,6 +9,7 @@ with a fresh sampler whose seed comes from (seed, n).
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -23,6 +24,7 @@ from optuna.trial import TrialState as OptunaState
 from litune.parameters import Categorical, Int, Latent
 from litune.seeds import stream
 from litune.space import Space, name_of
+from litune.transfer import Known, faded, scale
 from litune.trial import Outcome, TrialState
 
 ALGORITHMS = ("auto", "grid", "random", "tpe", "cmaes", "gp", "repeat")
@@ -72,7 +74,8 @@ def _is_scalar(value: Any) -> bool:
 class Suggester:
     """Suggest the params of trial 0, 1, 2, ... in turn; holds the shadow study.
 
-    `enqueue` holds the params of the first trials, or a part of them: what an entry leaves out is suggested.
+    `enqueue` holds the params of the first trials, or a part of them: what an entry leaves out is suggested. `earlier`
+    holds trials of other runs, of which tpe, gp and cmaes learn.
     """
 
     def __init__(
@@ -84,11 +87,16 @@ class Suggester:
         lag: int,
         maximize: bool,
         enqueue: Sequence[Mapping[str, Any]] = (),
+        earlier: Sequence[Known] = (),
     ) -> None:
         self.algorithm, self.space, self.seed, self.lag, self.enqueue = algorithm, space, seed, lag, enqueue
+        self._earlier = earlier
         self._told = 0  # the shadow knows how trials 0 .. _told - 1 ended
         self._direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
         self._shadow = optuna.create_study(direction=self._direction)
+        if algorithm == "cmaes":  # passes them by, but for what _sampler() makes of them
+            self._shadow.add_trials(self._frozen_earlier(faded(earlier, 0)))
+        self._first = len(self._shadow.get_trials(deepcopy=False))  # the shadow's number of trial 0
 
     def suggest(self, number: int, ended: Callable[[int], Outcome]) -> dict[str, Any]:
         """Return the params of trial `number`; `ended(k)` gives the outcome of any trial k <= number - lag."""
@@ -101,6 +109,10 @@ class Suggester:
             blank = optuna.create_study(direction=self._direction)
             return self._ask(blank, optuna.samplers.RandomSampler(seed=stream(self.seed, number)), given)
         self._tell(number, ended)
+        if self._earlier and self.algorithm != "cmaes":
+            params = self._ask(self._among_earlier(), self._sampler(number), given)
+            self.restore(number, params, ended)
+            return params
         return self._ask(self._shadow, self._sampler(number), given)
 
     def restore(self, number: int, params: Mapping[str, Any], ended: Callable[[int], Outcome]) -> None:
@@ -110,24 +122,45 @@ class Suggester:
         if self.algorithm == "cmaes":  # its state lies in the shadow's trials: walk the same path again
             self.suggest(number, ended)
             return
+        self._shadow.add_trial(self._frozen(params, state=OptunaState.RUNNING))
+
+    def _frozen(self, params: Mapping[str, Any], **ending: Any) -> optuna.trial.FrozenTrial:
         latents = self.space.encode(params)
-        trial = optuna.trial.create_trial(
-            state=OptunaState.RUNNING,
-            params=latents,
-            distributions={name: distribution(self.space.parameters[name].latent) for name in latents},
-        )
-        self._shadow.add_trial(trial)
+        distributions = {name: distribution(self.space.parameters[name].latent) for name in latents}
+        return optuna.trial.create_trial(params=latents, distributions=distributions, **ending)
+
+    def _frozen_earlier(
+        self, trials: Sequence[Known], middle: float = 0.0, spread: float = 1.0
+    ) -> list[optuna.trial.FrozenTrial]:
+        """Return trials of earlier runs, their scores brought to a mean and standard deviation."""
+        sign = 1.0 if self._direction is StudyDirection.MAXIMIZE else -1.0
+        frozen = []
+        for known in trials:
+            value = middle + spread * sign * known.score
+            curve = {known.pruned_at: value} if known.pruned_at else {}
+            state = OptunaState.PRUNED if known.pruned_at else OptunaState.COMPLETE
+            frozen.append(self._frozen(known.params, state=state, value=value, intermediate_values=curve))
+        return frozen
+
+    def _among_earlier(self) -> optuna.Study:
+        """Return a study of the earlier runs' trials, on the scale of this run's scores, followed by this run's."""
+        own = self._shadow.get_trials(deepcopy=False)
+        complete = [trial.value for trial in own if trial.state is OptunaState.COMPLETE and trial.value is not None]
+        middle, spread = scale([value for value in complete if math.isfinite(value)])
+        study = optuna.create_study(direction=self._direction)
+        study.add_trials([*self._frozen_earlier(faded(self._earlier, len(complete)), middle, spread), *own])
+        return study
 
     def _tell(self, number: int, ended: Callable[[int], Outcome]) -> None:
         while self._told <= number - self.lag:
-            outcome = ended(self._told)
+            outcome, place = ended(self._told), self._first + self._told
             if outcome.state is TrialState.COMPLETE:
-                self._shadow.tell(self._told, outcome.score)
+                self._shadow.tell(place, outcome.score)
             elif outcome.state is TrialState.PRUNED:
-                optuna.Trial(self._shadow, self._told).report(outcome.score or 0.0, max(outcome.history))
-                self._shadow.tell(self._told, state=OptunaState.PRUNED)
+                optuna.Trial(self._shadow, place).report(outcome.score or 0.0, max(outcome.history))
+                self._shadow.tell(place, state=OptunaState.PRUNED)
             else:
-                self._shadow.tell(self._told, state=OptunaState.FAIL)
+                self._shadow.tell(place, state=OptunaState.FAIL)
             self._told += 1
 
     @cached_property
@@ -172,9 +205,30 @@ class Suggester:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             if self.algorithm == "cmaes":
-                return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+                source = self._source_trials() or None
+                return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False, source_trials=source)
             if self.algorithm == "gp":
                 return optuna.samplers.GPSampler(seed=seed, deterministic_objective=True)
             return optuna.samplers.TPESampler(
                 seed=seed, multivariate=True, group=self.space.conditional, constant_liar=True
             )
+
+    def _source_trials(self) -> list[optuna.trial.FrozenTrial]:
+        """Return the earlier runs' trials with just the params that CMA-ES searches, as it asks for them."""
+        if not self._earlier:
+            return []
+        searched = {
+            name: held
+            for name, held in optuna.search_space.intersection_search_space(
+                self._shadow.get_trials(deepcopy=False)
+            ).items()
+            if not isinstance(held, CategoricalDistribution) and not held.single()
+        }
+        trials = self._shadow.get_trials(deepcopy=False)[: self._first]
+        return [
+            optuna.trial.create_trial(
+                params={name: trial.params[name] for name in searched}, distributions=searched, value=trial.value
+            )
+            for trial in trials
+            if trial.state is OptunaState.COMPLETE
+        ]
