@@ -21,6 +21,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import alembic.command  # noqa: F401 - Optuna would load it at the first storage, when nothing else is left to wait for
 import optuna
 import sqlalchemy as sa
 from optuna.distributions import distribution_to_json
@@ -57,8 +58,8 @@ def storage_url(directory: Path, storage: str | None) -> str:
     return storage or f"sqlite:///{directory.absolute() / FILE}"
 
 
-def create(url: str, name: str, *, maximize: bool, about: Mapping[str, Any]) -> None:
-    """Make the study `name` unless it is there; `about` (JSON) says what it is a function of, and is never changed.
+def create(url: str, name: str, *, maximize: bool, about: Mapping[str, Any]) -> Ledger:
+    """Open the study `name`, made if it is not there; `about` (JSON) says what it is a function of, and never changes.
 
     A kill may come between the two steps, so either may be done already.
     """
@@ -71,7 +72,7 @@ def create(url: str, name: str, *, maximize: bool, about: Mapping[str, Any]) -> 
             study = storage.create_new_study([direction], name)
         if ATTRIBUTE not in storage.get_study_user_attrs(study):
             storage.set_study_user_attr(study, ATTRIBUTE, dict(about))
-        storage.engine.dispose()
+        return Ledger(url, name, storage)
 
 
 class Ledger:
@@ -80,10 +81,10 @@ class Ledger:
     `rows` is the table in memory, by trial number. One process writes at a time (study.py holds the lock).
     """
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, storage: RDBStorage | None = None) -> None:
         """Open the study `name`; KeyError where there is none."""
         with _translated(url):
-            self._engine: sa.Engine = _storage(url).engine
+            self._engine: sa.Engine = (storage or _storage(url)).engine
             with self._engine.connect() as connection:
                 self._study, self.about = _find_study(connection, name)
                 self._ids, self.rows = _read(connection, self._study)

@@ -110,8 +110,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     ):
         if not path.exists():
             path.write_text(text)
-    ledgers.create(url, directory.name, maximize=configs.objective(config).maximize, about=about)
-    ledger = Ledger(url, directory.name)
+    ledger = ledgers.create(url, directory.name, maximize=configs.objective(config).maximize, about=about)
     terms = _same_search(ledger.about, about, config, directory)
     effort = Effort(
         trials=config.search.trials,

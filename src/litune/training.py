@@ -66,8 +66,10 @@ def load_ahead(config: DictConfig) -> None:
     if any("TensorBoardLogger" in section._target_ for section in config.logger.values() if section):
         importlib.import_module("torch.utils.tensorboard")
         importlib.import_module("tensorboard.summary")
+        importlib.import_module("tensorboard.plugins.hparams.metadata")
     importlib.import_module("torch.utils.serialization.config")  # writing a checkpoint
     importlib.import_module("fsspec.implementations.local")
+    importlib.import_module("fsspec.implementations.chained")
     if config.data:
         data = targets.instantiate(config.data)
         data.prepare_data()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import socket
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litune.reporting import MetricMissing
 from litune.trial import Failure, FailureClass, Job, JobTrial, Metrics, Outcome, TrialState
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -26,7 +31,7 @@ def execute(job: Job, send: Send) -> Outcome:
         from litune.workers import limits
 
         limits.use_threads(job.threads)
-        config = configs.merge(configs.from_plain(job.config), {**job.params, "seed": job.seed})
+        config = configs.merge(base_config(job), {**job.params, "seed": job.seed})
         objective = configs.objective(config)
         directory = Path(job.directory)
         directory.mkdir(parents=True, exist_ok=True)
@@ -40,6 +45,18 @@ def execute(job: Job, send: Send) -> Outcome:
         return run_trial(config, trial)
     except BaseException as error:  # noqa: BLE001 - the trial's edge: nothing that a user's code does ends a search
         return failed(classify(error), _last_lines(error), history, time.monotonic() - started)
+
+
+def base_config(job: Job) -> DictConfig:
+    """Return the config that the search's trials have in common; kept, as a fork then has it for nothing."""
+    return _typed(json.dumps(job.config))
+
+
+@functools.lru_cache(maxsize=1)
+def _typed(text: str) -> DictConfig:
+    from litune import config as configs
+
+    return configs.from_plain(json.loads(text))
 
 
 def failed(kind: FailureClass, message: str, history: dict[int, float], seconds: float) -> Outcome:

@@ -21,7 +21,7 @@ from typing import Any
 
 from litune.trial import FailureClass, Job
 from litune.workers import limits
-from litune.workers.child import execute, failed
+from litune.workers.child import base_config, execute, failed
 
 LISTEN = b"l"  # says that a descriptor on the control connection is a listening socket; else it is a client's
 GRACE = 3.0  # seconds between SIGTERM and SIGKILL
@@ -132,7 +132,10 @@ class Parent:
                 limits.kill_group(client.pid, int(request["signal"]))
 
     def _start(self, client: _Client, request: dict[str, Any]) -> None:
-        client.timeout = request.get("job", {}).get("timeout")
+        if job := request.get("job"):
+            client.timeout = job["timeout"]
+            with contextlib.suppress(Exception):  # the trial meets it again, and tells it
+                base_config(Job.from_json(job))
         client.started = time.monotonic()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -153,12 +153,13 @@ def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         limits.die_with_parent(driver)
         os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+        gc.disable()  # importing torch makes a million objects that stay: to look for garbage among them takes a second
         for function in warm:
             control.send(json.dumps(function()).encode())
         from litune.workers.parent import Parent
 
-        gc.collect()
         gc.freeze()  # else a child's first collection writes to, and so copies, every page it shares
+        gc.enable()
         limits.outlive_parent()  # the closed control connection tells it, and it ends its children first
         Parent(control=control).serve()
         status = 0
