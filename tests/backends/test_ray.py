@@ -53,6 +53,13 @@ def ray_of(driver: int) -> list[int]:
     return watch.processes(driver)
 
 
+def assert_nothing_left_of(driver: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 10
+    while ray_of(driver.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert ray_of(driver.pid) == []
+
+
 def wait_for_line(process: subprocess.Popen[str], word: str) -> str:
     seen = []
     for line in process.stdout:
@@ -78,7 +85,7 @@ class TestOneCommand:
         said = process.communicate()[0]
         assert process.returncode == 130
         assert "continue with" in said
-        assert ray_of(process.pid) == []
+        assert_nothing_left_of(process)
         done = run(tmp_path, "search.algorithm=random", "search.trials=8")
         assert done.returncode == 0, done.stderr
         reference = search("local", "search.algorithm=random", "search.trials=8")
@@ -89,10 +96,7 @@ class TestOneCommand:
         wait_for_line(process, "trial 1 ")
         with process:
             process.kill()
-        deadline = time.monotonic() + 10
-        while ray_of(process.pid) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert ray_of(process.pid) == []
+        assert_nothing_left_of(process)
         done = run(tmp_path, "search.algorithm=random", "search.trials=8")
         assert done.returncode == 0, done.stderr
         reference = search("local", "search.algorithm=random", "search.trials=8")
@@ -112,6 +116,20 @@ class TestOneCommand:
         assert process.returncode == 0, said
         reference = search("local", "search.algorithm=random", "search.trials=8")
         assert meaning(table_of(tmp_path)) == meaning(reference)
+
+    @pytest.mark.parametrize("victim", ["gcs_server", "raylet"])
+    def test_a_killed_head_ends_the_search_at_once_and_the_same_command_continues(self, tmp_path, victim):
+        process = start(tmp_path, "search.algorithm=random", "search.trials=8")
+        wait_for_line(process, "trial 1 ")
+        head = next(one for one in ray_of(process.pid) if _command(one).split(b"\0")[0].endswith(victim.encode()))
+        os.kill(head, signal.SIGKILL)
+        said = process.communicate()[0]
+        assert process.returncode == 1, said
+        assert f"Ray's {victim} ended before the search was done; the same command continues it" in said
+        assert_nothing_left_of(process)
+        done = run(tmp_path, "search.algorithm=random", "search.trials=8")
+        assert done.returncode == 0, done.stderr
+        assert meaning(table_of(tmp_path)) == meaning(search("local", "search.algorithm=random", "search.trials=8"))
 
 
 def _children(pid: int) -> list[int]:

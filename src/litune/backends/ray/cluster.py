@@ -6,9 +6,11 @@ import contextlib
 import importlib
 import math
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ _ENVIRONMENT = {
 }
 
 
+_PILLARS = ("gcs_server", "raylet")  # without them calls into Ray wait for a minute, and end this process in C++
 _IDLERS = ("ray/dashboard/dashboard.py", "ray/autoscaler/_private/monitor.py", "ray/_private/log_monitor.py")
 
 
@@ -57,12 +60,15 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
             options["num_gpus"] = settings.num_gpus
     with contextlib.nullcontext() if settings.address else _watched():
         _init(options, settings.address)
+        leaving = threading.Event()
         try:
             if not settings.address:
                 _dismiss_idlers()
+                threading.Thread(target=_leave_with, args=[_pillars(), leaving], daemon=True).start()
             importlib.import_module("ray.tune")  # here, where there is time
             yield
         finally:
+            leaving.set()
             ray.shutdown()
 
 
@@ -100,3 +106,26 @@ def _dismiss_idlers() -> None:
             command = Path(f"/proc/{process}/cmdline").read_text().split("\0")
             if any(part.endswith(_IDLERS) for part in command[:4]):
                 os.kill(process, signal.SIGKILL)
+
+
+def _pillars() -> dict[int, str]:
+    """Return the processes that Ray cannot be without, as pidfd -> name."""
+    found = {}
+    for process in watch.processes(os.getpid()):
+        with contextlib.suppress(OSError):
+            name = Path(Path(f"/proc/{process}/cmdline").read_text().split("\0")[0]).name
+            if name in _PILLARS:
+                found[os.pidfd_open(process)] = name
+    return found
+
+
+def _leave_with(pillars: Mapping[int, str], leaving: threading.Event) -> None:
+    """End this process, from a thread of its own, when one of those processes ends before we are `leaving`."""
+    fallen = select.select(list(pillars), [], [])[0]
+    for pidfd in pillars:
+        os.close(pidfd)
+    if not leaving.is_set():
+        shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # the live view hides the cursor
+        text = f"Ray's {pillars[fallen[0]]} ended before the search was done; the same command continues it"
+        print(f"{shown}{text}", file=sys.stderr, flush=True)
+        os._exit(SearchFailed.exit_code)
