@@ -85,6 +85,28 @@ def _compare(options: argparse.Namespace) -> int:
     return compare.show_comparison(options.run)
 
 
+def _declare_test(parser: argparse.ArgumentParser) -> None:
+    _one_run(parser)
+    parser.add_argument("--trial", type=int, help="the number of a trial; without it the best one")
+
+
+def _test(options: argparse.Namespace) -> int:
+    from litune import evaluation
+
+    return evaluation.test(options.run, options.trial)
+
+
+def _declare_predict(parser: argparse.ArgumentParser) -> None:
+    _declare_test(parser)
+    parser.add_argument("--out", help="the CSV file to write; without it predictions.csv in the trial's directory")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from litune import evaluation
+
+    return evaluation.predict(options.run, options.trial, options.out)
+
+
 def _nni_env(_options: argparse.Namespace) -> int:
     from litune.backends.nni import env
 
@@ -113,6 +135,10 @@ COMMANDS = {
     "trials": Command(meaning="the trials of a run", declare=_declare_trials, run=_trials),
     "best": Command(meaning="the best trial of a run", declare=_one_run, run=_best),
     "digest": Command(meaning="one number for the whole trial table of a run", declare=_one_run, run=_digest),
+    "test": Command(meaning="test the best trial's checkpoint on the test data", declare=_declare_test, run=_test),
+    "predict": Command(
+        meaning="what the best trial's checkpoint predicts, as CSV", declare=_declare_predict, run=_predict
+    ),
     "report": Command(meaning="what a run found, as one HTML page or Markdown", declare=_declare_report, run=_report),
     "compare": Command(
         meaning="runs of one experiment side by side",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import signal
 import sys
 import traceback
@@ -137,12 +138,13 @@ def run_single(config: DictConfig) -> int:
 
     if problems := checks.check_targets(config, None):
         raise InputError(problems)
-    root = Path(config.search.runs).absolute()
-    name = config.name or f"train-{config.experiment or 'model'}"
-    directory = next(path for path in _numbered(root / name) if not path.exists())
+    from litune import runs
+
+    directory = training_directory(config)
     directory.mkdir(mode=0o700, parents=True)
     (directory / "config.yaml").write_text(configs.snapshot(config))
     outcome = _train(config, DirectTrial(directory))
+    (directory / runs.OUTCOME).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
     objective = configs.objective(config)
     for step, value in outcome.history.items():
         print(f"validation {step}: {objective.metric}={value:.6g}")
@@ -151,6 +153,19 @@ def run_single(config: DictConfig) -> int:
         return 1
     print(f"{objective.metric} ({objective.reduce}): {outcome.score!r}\nin {_relative(directory)}")
     return 0
+
+
+def search_directory(config: DictConfig) -> Path:
+    """Return where run_search works."""
+    from litune import checks, runs
+
+    return Path(config.search.runs).absolute() / runs.run_name(config, checks.load_space(config))
+
+
+def training_directory(config: DictConfig) -> Path:
+    """Return where the next run_single will work."""
+    name = config.name or f"train-{config.experiment or 'model'}"
+    return next(path for path in _numbered(Path(config.search.runs).absolute() / name) if not path.exists())
 
 
 def replay(run: str, number: int) -> int:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,9 +48,9 @@ def run(argv: list[str], program: str, usage: str, carry_out: Callable[[DictConf
     if len(set(names)) < len(names):
         expected = "a name for each run, or none: then each gets its own"
         raise InputError(Problem(where=WHERE, key="name", got=f"{names[0]} for {len(jobs)} runs", expected=expected))
-    return max(
-        _started(one, carry_out, job if len(jobs) > 1 else None) for one, job in zip(composed, jobs, strict=True)
-    )
+    if len(jobs) == 1:
+        return _started(composed[0], carry_out)
+    return _each(composed, jobs, carry_out, searching=searching)
 
 
 def _options(argv: list[str], program: str) -> argparse.Namespace:
@@ -127,11 +129,45 @@ def _checked(overrides: list[str], options: argparse.Namespace, *, searching: bo
     return composed
 
 
-def _started(composed: Composed, carry_out: Callable[[DictConfig], int], job: list[str] | None) -> int:
-    if job is not None:
-        print(f"# {' '.join(job)}", flush=True)
+def _started(composed: Composed, carry_out: Callable[[DictConfig], int]) -> int:
     try:
         return carry_out(composed.config)
     except InputError as error:
         error.problems = composed.located(error.problems)
         raise
+
+
+def _each(
+    composed: list[Composed], jobs: list[list[str]], carry_out: Callable[[DictConfig], int], *, searching: bool
+) -> int:
+    """Carry out one run after the other, and compare them in a table; return the worst exit code."""
+    from litune import driver
+    from litune.report import multirun
+
+    if searching:
+        composed = _apart(composed, [driver.search_directory(one.config).name for one in composed])
+    code, done = 0, []
+    for one, job in zip(composed, jobs, strict=True):
+        print(f"# {' '.join(job)}", flush=True)
+        directory = driver.search_directory(one.config) if searching else driver.training_directory(one.config)
+        code = max(code, _started(one, carry_out))
+        metric = str(one.config.objective.metric)
+        done.append(multirun.Job(overrides=tuple(job), directory=directory, metric=metric))
+    multirun.show(done, Path(composed[0].config.search.runs))
+    return code
+
+
+def _apart(composed: list[Composed], names: list[str]) -> list[Composed]:
+    """Return the searches, those that are the same one (on another backend, say) under names of their own."""
+    from litune import config as configs
+
+    seen: Counter[str] = Counter()
+    apart = []
+    for one, name in zip(composed, names, strict=True):
+        if names.count(name) > 1:
+            new = f"{name}-{one.config.backend.name}"
+            seen[new] += 1
+            new += f"-{seen[new]}" if seen[new] > 1 else ""
+            one = replace(one, config=configs.replaced(one.config, {"name": new}))
+        apart.append(one)
+    return apart

@@ -36,6 +36,7 @@ from litune.table import TrialRow
 from litune.transfer import LEARNING, EarlierRun, learn
 from litune.workers import limits
 
+OUTCOME = "outcome.json"  # in the directory of a single training: how it ended
 LAG = 4  # docs/decisions/lag.md
 FORMAT = 1
 PACKAGES = ("litune", "torch", "pytorch-lightning", "lightning", "optuna", "numpy")
@@ -45,8 +46,9 @@ _IN_NAME = ("algorithm", "pruner", "seed_per_trial")
 
 
 def parallel_of(config: DictConfig) -> int:
-    """Return how many trials run at once: as asked, else the number of GPUs, else min(4, cores)."""
-    return config.search.parallel or len(_gpus(config)) or min(4, limits.cores())
+    """Return how many trials run at once: as asked, else as the GPUs, or min(4, cores), are enough for."""
+    devices = len(_gpus(config)) or min(4, limits.cores())
+    return config.search.parallel or max(1, devices // _devices_a_trial(config))
 
 
 def run_name(config: DictConfig, space: Space) -> str:
@@ -121,6 +123,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         timeout=config.search.timeout,
         memory_gb=config.search.memory_gb,
         devices=tuple(_gpus(config)),
+        devices_a_trial=_devices_a_trial(config),
     )
     return Study(
         config=configs.stored(config),
@@ -274,6 +277,13 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def _gpus(config: DictConfig) -> list[int]:
     return [] if config.trainer.accelerator == "cpu" else limits.gpus()
+
+
+def _devices_a_trial(config: DictConfig) -> int:
+    devices = config.trainer.devices
+    if str(devices) in ("auto", "-1"):
+        return max(1, len(_gpus(config)))
+    return int(devices) if isinstance(devices, (int, str)) else len(devices)
 
 
 def _version(package: str) -> str | None:

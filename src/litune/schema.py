@@ -33,7 +33,7 @@ def setting(meaning: str, default: Any = MISSING, **limits: Any) -> Any:
 
 @dataclass(kw_only=True)
 class TrainerConfig:
-    """Options of Lightning's Trainer, by its own names."""
+    """Options of Lightning's Trainer, by its own names; and `compile`."""
 
     max_epochs: int | None = setting("epochs of one trial", 10, least=-1)
     min_epochs: int | None = setting("epochs before a trial may end early", None, least=0)
@@ -75,6 +75,7 @@ class TrainerConfig:
     reload_dataloaders_every_n_epochs: int = setting("make the loaders anew every n epochs; 0: never", 0, least=0)
     detect_anomaly: bool = setting("find the operation that made a NaN (slow)", False)
     fast_dev_run: bool | int = setting("one batch (or so many) of each stage, as a smoke test", False)
+    compile: Any = setting("compile the model's forward by torch.compile: true, or one of its modes", False)
     profiler: str | None = setting("measure the training", None, choices=("simple", "advanced", "pytorch", "xla"))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,7 +61,8 @@ class Effort:
     trial_timeout: float | None = None
     timeout: float | None = None
     memory_gb: float | None = None
-    devices: tuple[int, ...] = ()
+    devices: tuple[int, ...] = ()  # the GPUs to share out, so many to a trial
+    devices_a_trial: int = 1
 
 
 class Study:
@@ -206,7 +207,7 @@ class Study:
         curves = {
             number: self.rows[number].history for number in visible if self.rows[number].state is not TrialState.FAILED
         }
-        devices = self._free_device()
+        devices = self._free_devices()
         job = Job(
             number=row.number,
             params=row.params,
@@ -229,11 +230,12 @@ class Study:
         self.running[row.number] = job
         return job
 
-    def _free_device(self) -> tuple[int, ...] | None:
+    def _free_devices(self) -> tuple[int, ...] | None:
         if not self.effort.devices:
             return None
-        used = [job.devices for job in self.running.values()]
-        return min(((device,) for device in self.effort.devices), key=lambda device: (used.count(device), device))
+        used = Counter(device for job in self.running.values() for device in job.devices or ())
+        freest = sorted(self.effort.devices, key=lambda device: (used[device], device))
+        return tuple(sorted(freest[: self.effort.devices_a_trial]))
 
     def _answer(self, job: Job) -> tuple[int, Outcome] | None:
         """Return how the job must end, from an ended trial with its params and seed, if one tells."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
+import math
 import os
 import socket
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ import torch
 from omegaconf import DictConfig
 
 from litune import config as configs
-from litune import targets
+from litune import loggers, ranks, targets
+from litune.objective import Objective
 from litune.reporting import EpochSeeds, Report
 from litune.retune import Retune
 from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, TrialState
@@ -29,36 +32,47 @@ warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`"
 def run_trial(config: DictConfig, trial: Trial) -> Outcome:
     """Train once, as the merged config says, and return how it ended. What the user's code raises is not caught."""
     started = time.monotonic()
+    made_of = loggers.hyperparameters(config, trial.params)
     config = targets.typed(config)
+    outcome = ranks.together(ranks.count(config.trainer), lambda: _train(config, trial, made_of))
+    return replace(outcome, seconds=time.monotonic() - started)
+
+
+def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any]) -> Outcome:
     objective = configs.objective(config)
     lightning = lightning_of(config)
-    logging.getLogger(lightning.__name__).setLevel(logging.WARNING)  # its advertisements and its goodbye
     seed_everything = functools.partial(lightning.seed_everything, workers=True, verbose=False)
     seed_everything(config.seed)
     module = build_module(config)
     data = targets.instantiate(config.data) if config.data else None
-    report = _with_callback(lightning, Report)(trial, objective.metric)
-    seeds = _with_callback(lightning, EpochSeeds)(config.seed, seed_everything)
+    report = with_callback(lightning, Report)(trial, objective.metric)
+    seeds = with_callback(lightning, EpochSeeds)(config.seed, seed_everything)
+    told = with_callback(lightning, loggers.Hyperparameters)(
+        made_of, trial.params, objective.metric, lambda: _score(report, objective)
+    )
     checkpoints, callbacks = build_callbacks(config, lightning, trial.directory)
-    continued = [_with_callback(lightning, Retune)(configs.plain(config.optimizer))] if trial.checkpoint else []
-    trainer = build_trainer(config, lightning, trial, [seeds, report, *continued, *callbacks])
-    if trial.checkpoint:
-        trainer.fit(module, datamodule=data, ckpt_path=trial.checkpoint, weights_only=True)
-    else:
-        trainer.fit(module, datamodule=data)
+    continued = [with_callback(lightning, Retune)(configs.plain(config.optimizer))] if trial.checkpoint else []
+    with loggers.opened(config, trial) as opened:
+        trainer = build_trainer(
+            config, lightning, trial.directory, opened, [seeds, report, told, *continued, *callbacks]
+        )
+        if trial.checkpoint:
+            trainer.fit(module, datamodule=data, ckpt_path=trial.checkpoint, weights_only=True)
+        else:
+            trainer.fit(module, datamodule=data)
     state, failure = _ending(report, objective.metric)
-    score = None
-    if failure is None:
-        score = objective.score(report.history)
     return Outcome(
         state=state,
-        score=score,
+        score=None if failure else objective.score(report.history),
         history=report.history,
         failure=failure,
-        seconds=time.monotonic() - started,
         where=f"{socket.gethostname()}:{os.getpid()}",
         checkpoint=checkpoints.best_model_path or None if checkpoints else None,
     )
+
+
+def _score(report: Report, objective: Objective) -> float:
+    return objective.score(report.history) if report.history and not report.diverged else math.nan
 
 
 def load_ahead(config: DictConfig) -> None:
@@ -67,6 +81,8 @@ def load_ahead(config: DictConfig) -> None:
         importlib.import_module("torch.utils.tensorboard")
         importlib.import_module("tensorboard.summary")
         importlib.import_module("tensorboard.plugins.hparams.metadata")
+    if any("WandbLogger" in section._target_ for section in config.logger.values() if section):
+        importlib.import_module("wandb")
     importlib.import_module("torch.utils.serialization.config")  # writing a checkpoint
     importlib.import_module("fsspec.implementations.local")
     importlib.import_module("fsspec.implementations.chained")
@@ -90,16 +106,20 @@ def _ending(report: Report, metric: str) -> tuple[TrialState, Failure | None]:
 
 
 def lightning_of(config: DictConfig) -> Any:
-    """Return the Lightning package that the model is made of: `pytorch_lightning` or `lightning.pytorch`."""
+    """Return the Lightning package that the model is made of, quiet: `pytorch_lightning` or `lightning.pytorch`."""
     model = targets.locate(config.model._target_)
     bases = {base.__module__.partition(".core")[0] for base in getattr(model, "__mro__", ())}
-    return importlib.import_module("lightning.pytorch" if "lightning.pytorch" in bases else "pytorch_lightning")
+    lightning = importlib.import_module("lightning.pytorch" if "lightning.pytorch" in bases else "pytorch_lightning")
+    logging.getLogger(lightning.__name__).setLevel(logging.WARNING)  # its advertisements and its goodbye
+    return lightning
 
 
 def build_module(config: DictConfig) -> Any:
     """Return the model with its criterion, optimizer and scheduler as the config says."""
     extra = {"criterion": targets.instantiate(config.criterion)} if config.criterion else {}
     module = targets.instantiate(config.model, **extra)
+    if config.trainer.compile:
+        module.compile(mode=None if config.trainer.compile is True else config.trainer.compile)
     if config.optimizer:
         module.configure_optimizers = functools.partial(configure_optimizers, module, config)
     return module
@@ -123,41 +143,42 @@ def configure_optimizers(module: Any, config: DictConfig) -> Any:
 
 
 def build_callbacks(config: DictConfig, lightning: Any, directory: Path) -> tuple[Any, list[Any]]:
-    """Return the ModelCheckpoint that keeps the best epoch (None if checkpointing is off), and all callbacks."""
-    dirpath = str(directory / CHECKPOINTS)
+    """Return the ModelCheckpoint that says which epoch was the best (None if there is none), and all callbacks.
+
+    Beside those of the config there is one that keeps the last epoch, for a training to be continued from; and one that
+    keeps the best, unless the config has a ModelCheckpoint of its own.
+    """
+    folder = directory / CHECKPOINTS
     built = [
-        targets.instantiate(section, **_absent(section, {"dirpath": dirpath}))
-        for section in config.callbacks.values()
+        targets.instantiate(section, **_absent(section, {"dirpath": str(folder / name)}))
+        for name, section in config.callbacks.items()
         if section
     ]
-    kept = [callback for callback in built if isinstance(callback, lightning.callbacks.ModelCheckpoint)]
-    if not kept:
-        checkpoint = functools.partial(
-            lightning.callbacks.ModelCheckpoint, dirpath=dirpath, enable_version_counter=False
-        )
-        best = checkpoint(filename="{epoch}", monitor=config.objective.metric, mode=config.objective.mode)
-        # not by save_last: Lightning then writes last.ckpt only after an epoch that was the best so far
-        kept = [best, checkpoint(filename="last")]
-        built += kept
-    return kept[0], built
+    users = [callback for callback in built if isinstance(callback, lightning.callbacks.ModelCheckpoint)]
+    if config.trainer.enable_checkpointing is False:
+        return None, built
+    if not users:
+        monitored = {"monitor": config.objective.metric, "mode": config.objective.mode}
+        users = [_checkpoint(lightning, "BestEpoch", folder, filename="{epoch}", **monitored)]
+        built += users
+    # not by save_last: Lightning then writes last.ckpt only after an epoch that was the best so far
+    built.append(_checkpoint(lightning, "LastEpoch", folder, filename="last"))
+    best = [callback for callback in users if callback.monitor == config.objective.metric]
+    return (best or users)[0], built
 
 
-def build_trainer(config: DictConfig, lightning: Any, trial: Trial, callbacks: list[Any]) -> Any:
+def _checkpoint(lightning: Any, name: str, folder: Path, **options: Any) -> Any:
+    # of a class of its own, as Lightning refuses two callbacks whose names and triggers are the same
+    kind = type(name, (lightning.callbacks.ModelCheckpoint,), {})
+    return kind(dirpath=str(folder), enable_version_counter=False, **options)
+
+
+def build_trainer(config: DictConfig, lightning: Any, directory: Path, opened: list[Any], callbacks: list[Any]) -> Any:
     """Return the Trainer; what the config leaves out is quiet."""
-    options = configs.plain(config.trainer)
-    loggers = [
-        targets.instantiate(section, **_absent(section, _logger_defaults(trial, name)))
-        for name, section in config.logger.items()
-        if section
-    ]
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
-    return lightning.Trainer(
-        **{**quiet, **options}, default_root_dir=str(trial.directory), callbacks=callbacks, logger=loggers
-    )
-
-
-def _logger_defaults(trial: Trial, name: str) -> dict[str, Any]:
-    return {"save_dir": str(trial.directory), "name": "", "version": name}
+    options = {**quiet, **configs.plain(config.trainer), **ranks.trainer_options(config.trainer, lightning)}
+    del options["compile"]
+    return lightning.Trainer(**options, default_root_dir=str(directory), callbacks=callbacks, logger=opened)
 
 
 def _absent(section: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,5 +186,6 @@ def _absent(section: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
     return {name: value for name, value in defaults.items() if name in accepted and name not in section}
 
 
-def _with_callback(lightning: Any, hooks: type) -> type:
+def with_callback(lightning: Any, hooks: type) -> type:
+    """Return the hooks as a callback of this Lightning package."""
     return type(hooks.__name__, (hooks, lightning.Callback), {"__doc__": hooks.__doc__})

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from torchvision.models import efficientnet_b0
 
-from litune import cli
 from litune import config as configs
 from litune.tasks.melanoma import AUROC, SUBMISSION, LesionNet
 from litune.tasks.melanoma_data import make
@@ -210,20 +209,3 @@ def test_weights_that_are_none_are_refused_with_the_cure(tmp_path, monkeypatch):
         OSError, match=r"could not be downloaded .*; .* put it at .*hub.*efficientnet_b0.*model\.weights="
     ):
         LesionNet(architecture="b0", weights="DEFAULT")
-
-
-@pytest.mark.parametrize(
-    ("experiment", "options"),
-    [
-        ("melanoma_small", ["data.images=40"]),
-        ("melanoma", ["model.architecture=b0", "model.weights=null", "data.workers=0", "trainer.accelerator=cpu"]),
-    ],
-)
-def test_the_shipped_experiment_trains(made, tmp_path, monkeypatch, capsys, request, experiment, options):
-    monkeypatch.chdir(request.config.rootpath)
-    short = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.log_every_n_steps=1"]
-    small = ["data.size=32", "data.batch_size=8"]
-    where = [f"data.root={made}", f"search.runs={tmp_path}", "name=one", "search.threads=1"]
-    code = cli.train_main([f"experiment={experiment}", *short, *small, *where, *options])
-    assert code == 0, capsys.readouterr().err
-    assert "val_auc" in capsys.readouterr().out

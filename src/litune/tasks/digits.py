@@ -80,8 +80,8 @@ class MLP(pl.LightningModule):
         """Log val_loss and val_acc."""
         images, labels = batch
         logits = self(images)
-        self.log("val_loss", functional.cross_entropy(logits, labels))
-        self.log("val_acc", (logits.argmax(1) == labels).float().mean())
+        self.log("val_loss", functional.cross_entropy(logits, labels), sync_dist=True)
+        self.log("val_acc", (logits.argmax(1) == labels).float().mean(), sync_dist=True)
 
     def predict_step(self, batch: tuple[Tensor, ...], _batch_idx: int) -> Tensor:
         """Return the most likely digit of each image."""

@@ -1,0 +1,178 @@
+"""A trial's checkpoint, tested and asked for predictions, after the search."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from litune import config as configs
+from litune import loggers, runs, targets, training
+from litune.documents import shown
+from litune.errors import InputError, LituneError, Problem
+from litune.table import TrialRow, leaderboard
+from litune.trial import CHECKPOINTS, DirectTrial
+from litune.workers import limits
+
+METRICS = "metrics.json"
+PREDICTIONS = "predictions.csv"
+# one device: with several, a row may be counted twice, and predictions come out of order
+_PLAIN = {
+    "trainer.devices": 1, "trainer.num_nodes": 1, "trainer.strategy": "auto", "trainer.fast_dev_run": False,
+    "trainer.enable_checkpointing": False, "trainer.compile": False,
+}  # fmt: skip
+
+
+def test(run: str, number: int | None) -> int:
+    """Test a trial's checkpoint (the best trial's), write and print its metrics; return the exit code."""
+    directory, config, row = _chosen(run, number)
+    place = _place(directory, row) / "test"
+    [metrics, *more] = _evaluate("test", config, row, directory, place)
+    for other in more:  # of further dataloaders; their names carry the loader's number
+        metrics = {**metrics, **other}
+    (place / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
+    print(f"trial {row.number} of {directory.name}")
+    for name, value in metrics.items():
+        print(f"{name}: {value:.6g}")
+    print(f"in {shown(place)}: {', '.join(sorted(path.name for path in place.iterdir()))}")
+    return 0
+
+
+def predict(run: str, number: int | None, out: str | None) -> int:
+    """Write what a trial's checkpoint (the best trial's) predicts as CSV, a row an example; return the exit code."""
+    directory, config, row = _chosen(run, number)
+    place = _place(directory, row)
+    file = Path(out) if out else place / PREDICTIONS
+    if not file.absolute().parent.is_dir():
+        expected = f"a file in a directory that exists; {file.parent} does not"
+        raise InputError(Problem(where="command line", key="--out", got=str(file), expected=expected))
+    batches = _evaluate("predict", config, row, directory, place / "predict")
+    columns: dict[str, list[Any]] = {}
+    for batch in batches:
+        for name, values in _columns("prediction", batch):
+            columns.setdefault(name, []).extend(values)
+    if not columns or len({len(values) for values in columns.values()}) > 1:
+        expected = "a tensor, a list, or a tuple or mapping of them, with an entry for each example"
+        got = ", ".join(sorted({type(batch).__name__ for batch in batches})) or "nothing"
+        raise InputError(Problem(key="predict_step", got=got, expected=expected))
+    with file.open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(["row", *columns])
+        table.writerows([index, *values] for index, values in enumerate(zip(*columns.values(), strict=True)))
+    print(f"trial {row.number} of {directory.name}: {len(next(iter(columns.values())))} rows in {shown(file)}")
+    return 0
+
+
+def _chosen(run: str, number: int | None) -> tuple[Path, DictConfig, TrialRow]:
+    """Return the run's directory, and the trial to load with its config."""
+    directory = runs.find(run)
+    config, _, ledger = runs.read(directory)
+    rows, terms = ledger.rows, ledger.about["terms"]
+    ledger.close()
+    board = leaderboard(rows.values(), maximize=configs.objective(config).maximize)
+    if number is None and not board:
+        raise LituneError(f"{directory}: no trial was completed")
+    if number is not None and number not in rows:
+        expected = f"0 to {len(rows) - 1}"
+        raise InputError(Problem(where=str(directory), key="--trial", got=str(number), expected=expected))
+    row = board[0] if number is None else rows[number]
+    if not _checkpoint(directory, row).is_file():
+        kept = [str(other.number) for other in board if _checkpoint(directory, other).is_file()]
+        expected = f"one of those that keep it: {', '.join(kept)}" if kept else "a trial with a checkpoint"
+        cure = "search.keep_checkpoints says how many of the best keep theirs"
+        got = f"trial {row.number}, which has no checkpoint"
+        raise InputError(Problem(where=str(directory), key="--trial", got=got, expected=expected, cure=cure))
+    return directory, configs.replaced(runs.best_config(config, row, terms), _PLAIN), row
+
+
+def _place(directory: Path, row: TrialRow) -> Path:
+    return directory / "trials" / f"{row.number if row.reused is None else row.reused:04d}"
+
+
+def _checkpoint(directory: Path, row: TrialRow) -> Path:
+    """Return where the trial's checkpoint is, also in a run directory that was moved."""
+    if not row.checkpoint:
+        return directory / "of no trial"
+    recorded = Path(row.checkpoint)
+    inside = recorded.parts[recorded.parts.index(CHECKPOINTS) :] if CHECKPOINTS in recorded.parts else ()
+    moved = _place(directory, row).joinpath(*inside)
+    return moved if inside and moved.is_file() else recorded
+
+
+def _evaluate(stage: str, config: DictConfig, row: TrialRow, directory: Path, place: Path) -> Any:
+    """Return what trainer.test or trainer.predict returns for the trial's checkpoint."""
+    limits.use_threads(config.search.threads or limits.cores())
+    config = targets.typed(config)
+    lightning = training.lightning_of(config)
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    module = training.build_module(config)
+    data = targets.instantiate(config.data) if config.data else None
+    _require(stage, lightning, module, data, config)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    trial = DirectTrial(place, row.params)
+    callbacks = [targets.instantiate(section) for section in config.callbacks.values() if section]
+    checkpoint = lightning.callbacks.Checkpoint
+    callbacks = [callback for callback in callbacks if not isinstance(callback, checkpoint)]
+    with runs.private(), loggers.opened(config, trial) as opened, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks")
+        trainer = training.build_trainer(config, lightning, place, opened if stage == "test" else [], callbacks)
+        options = {"datamodule": data, "ckpt_path": str(_checkpoint(directory, row)), "weights_only": True}
+        try:
+            if stage == "test":
+                return trainer.test(module, verbose=False, **options)
+            batches = trainer.predict(module, **options)
+            several = len(trainer.num_predict_batches) > 1
+            return [batch for loader in batches for batch in loader] if several else batches
+        except pickle.UnpicklingError as error:
+            raise LituneError(
+                f"{options['ckpt_path']}: holds more than weights and plain values, and is not opened as it could run "
+                f"code: {str(error).splitlines()[0]}"
+            ) from error
+
+
+def _require(stage: str, lightning: Any, module: Any, data: Any, config: DictConfig) -> None:
+    """Raise InputError unless model and data have what the stage runs."""
+    problems = []
+    step, loader = f"{stage}_step", f"{stage}_dataloader"
+    if stage == "test" and not _has(module, step, lightning.LightningModule):
+        expected = f"a LightningModule with {step}"
+        problems.append(Problem(key="model._target_", got=str(config.model._target_), expected=expected))
+    if not _has(module, loader, lightning.LightningModule) and not (
+        data is not None and _has(data, loader, lightning.LightningDataModule)
+    ):
+        got = str(config.data._target_) if config.data else "nothing"
+        expected = f"a LightningDataModule with {loader}"
+        problems.append(Problem(key="data._target_", got=got, expected=expected))
+    if problems:
+        raise InputError(problems)
+
+
+def _has(made: Any, name: str, kind: type) -> bool:
+    return getattr(type(made), name, None) is not getattr(kind, name)
+
+
+def _columns(name: str, output: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Yield (name, an entry for each example) of what predict_step returned for a batch."""
+    if isinstance(output, torch.Tensor):
+        values = output.detach().cpu()
+        if values.dim() < 2:
+            yield name, values.reshape(-1).tolist()
+            return
+        flat = values.reshape(len(values), -1)
+        for column in range(flat.shape[1]):
+            yield f"{name}_{column}", flat[:, column].tolist()
+    elif isinstance(output, Mapping):
+        for key, value in output.items():
+            yield from _columns(str(key), value)
+    elif isinstance(output, tuple):
+        for index, value in enumerate(output):
+            yield from _columns(f"{name}_{index}", value)
+    elif isinstance(output, list):
+        yield name, output

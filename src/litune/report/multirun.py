@@ -1,0 +1,74 @@
+"""The runs of one multirun in one table: printed, and written as CSV beside their directories."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from litune.documents import shown
+from litune.report.console import brief
+from litune.report.facts import gather, wall_seconds
+from litune.runs import OUTCOME
+from litune.trial import Outcome, TrialState
+
+_DIGITS = 12  # of a digest, as litune compare shows it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run of a multirun: what it was given on the command line, where it lies, and the metric it is judged by."""
+
+    overrides: tuple[str, ...]
+    directory: Path
+    metric: str
+
+
+def show(jobs: Sequence[Job], root: Path) -> None:
+    """Print the table of the runs, and write it under the directory of the run directories."""
+    rows = [{**_swept(job, jobs), "run": job.directory.name, **_found(job)} for job in jobs]
+    names = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(brief(row.get(name, "")) for name in names))
+    Console(highlight=False).print(table)
+    path = next(path for path in (root / f"multirun-{n}.csv" for n in itertools.count(1)) if not path.exists())
+    with path.open("x", newline="") as lines:
+        writer = csv.DictWriter(lines, fieldnames=names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"the table: {shown(path)}")
+
+
+def _swept(job: Job, jobs: Sequence[Job]) -> dict[str, str]:
+    """Return key -> value of the overrides in which the runs differ."""
+    given = [dict(override.split("=", 1) for override in other.overrides) for other in jobs]
+    mine = dict(override.split("=", 1) for override in job.overrides)
+    return {key: value for key, value in mine.items() if any(other.get(key) != value for other in given)}
+
+
+def _found(job: Job) -> Mapping[str, Any]:
+    file = job.directory / OUTCOME
+    if file.is_file():
+        outcome = Outcome.from_json(json.loads(file.read_text()))
+        state = outcome.failure.kind.value if outcome.failure else outcome.state.value
+        score = "" if outcome.score is None else outcome.score
+        return {"state": state, job.metric: score, "validations": len(outcome.history), "seconds": _seconds(outcome)}
+    facts = gather(str(job.directory))
+    best = {job.metric: facts.board[0].score, "trial": facts.board[0].number} if facts.board else {}
+    counts = {state.value.lower(): facts.count(state) for state in (TrialState.PRUNED, TrialState.FAILED)}
+    seconds = round(wall_seconds(facts), 1)
+    return {"trials": len(facts.rows), **counts, **best, "seconds": seconds, "digest": facts.digest[:_DIGITS]}
+
+
+def _seconds(outcome: Outcome) -> float:
+    return round(outcome.seconds, 1)
