@@ -33,6 +33,8 @@ def test_trainings_are_compared_by_what_they_were_given(tmp_path):
         assert row["state"] == "COMPLETE"
         assert f"val_score (best): {row['val_score']}" in done.stdout
         assert (tmp_path / row["run"]).is_dir()
+    tested = litune("test", tmp_path / rows[0]["run"])
+    assert "test_score: " in tested.stdout, tested.stderr
     assert "the table: " in done.stdout.splitlines()[-1]
 
 

@@ -7,6 +7,8 @@ import json
 import pickle
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from litune import loggers, runs, targets, training
 from litune.documents import shown
 from litune.errors import InputError, LituneError, Problem
 from litune.table import TrialRow, leaderboard
-from litune.trial import CHECKPOINTS, DirectTrial
+from litune.trial import CHECKPOINTS, DirectTrial, Outcome
 from litune.workers import limits
 
 METRICS = "metrics.json"
@@ -30,15 +32,25 @@ _PLAIN = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Trained:
+    """A checkpoint, what it was trained with, and the directory that its results go into."""
+
+    title: str
+    config: DictConfig
+    params: Mapping[str, Any]
+    checkpoint: Path
+    directory: Path
+
+
 def test(run: str, number: int | None) -> int:
     """Test a trial's checkpoint (the best trial's), write and print its metrics; return the exit code."""
-    directory, config, row = _chosen(run, number)
-    place = _place(directory, row) / "test"
-    [metrics, *more] = _evaluate("test", config, row, directory, place)
-    for other in more:  # of further dataloaders; their names carry the loader's number
-        metrics = {**metrics, **other}
+    trained = _chosen(run, number)
+    place = trained.directory / "test"
+    results = _evaluate("test", trained, place)
+    metrics = {name: value for result in results for name, value in result.items()}  # a result a dataloader
     (place / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
-    print(f"trial {row.number} of {directory.name}")
+    print(trained.title)
     for name, value in metrics.items():
         print(f"{name}: {value:.6g}")
     print(f"in {shown(place)}: {', '.join(sorted(path.name for path in place.iterdir()))}")
@@ -47,13 +59,12 @@ def test(run: str, number: int | None) -> int:
 
 def predict(run: str, number: int | None, out: str | None) -> int:
     """Write what a trial's checkpoint (the best trial's) predicts as CSV, a row an example; return the exit code."""
-    directory, config, row = _chosen(run, number)
-    place = _place(directory, row)
-    file = Path(out) if out else place / PREDICTIONS
+    trained = _chosen(run, number)
+    file = Path(out) if out else trained.directory / PREDICTIONS
     if not file.absolute().parent.is_dir():
         expected = f"a file in a directory that exists; {file.parent} does not"
         raise InputError(Problem(where="command line", key="--out", got=str(file), expected=expected))
-    batches = _evaluate("predict", config, row, directory, place / "predict")
+    batches = _evaluate("predict", trained, trained.directory / "predict")
     columns: dict[str, list[Any]] = {}
     for batch in batches:
         for name, values in _columns("prediction", batch):
@@ -66,13 +77,15 @@ def predict(run: str, number: int | None, out: str | None) -> int:
         table = csv.writer(lines)
         table.writerow(["row", *columns])
         table.writerows([index, *values] for index, values in enumerate(zip(*columns.values(), strict=True)))
-    print(f"trial {row.number} of {directory.name}: {len(next(iter(columns.values())))} rows in {shown(file)}")
+    print(f"{trained.title}: {len(next(iter(columns.values())))} rows in {shown(file)}")
     return 0
 
 
-def _chosen(run: str, number: int | None) -> tuple[Path, DictConfig, TrialRow]:
-    """Return the run's directory, and the trial to load with its config."""
+def _chosen(run: str, number: int | None) -> _Trained:
+    """Return the trial of that number, or the best one; of a single training, itself."""
     directory = runs.find(run)
+    if (directory / runs.OUTCOME).is_file():
+        return _single(directory)
     config, _, ledger = runs.read(directory)
     rows, terms = ledger.rows, ledger.about["terms"]
     ledger.close()
@@ -83,58 +96,74 @@ def _chosen(run: str, number: int | None) -> tuple[Path, DictConfig, TrialRow]:
         expected = f"0 to {len(rows) - 1}"
         raise InputError(Problem(where=str(directory), key="--trial", got=str(number), expected=expected))
     row = board[0] if number is None else rows[number]
-    if not _checkpoint(directory, row).is_file():
-        kept = [str(other.number) for other in board if _checkpoint(directory, other).is_file()]
+    checkpoint = _checkpoint(row.checkpoint, _place(directory, row))
+    if not checkpoint:
+        kept = [str(other.number) for other in board if _checkpoint(other.checkpoint, _place(directory, other))]
         expected = f"one of those that keep it: {', '.join(kept)}" if kept else "a trial with a checkpoint"
         cure = "search.keep_checkpoints says how many of the best keep theirs"
         got = f"trial {row.number}, which has no checkpoint"
         raise InputError(Problem(where=str(directory), key="--trial", got=got, expected=expected, cure=cure))
-    return directory, configs.replaced(runs.best_config(config, row, terms), _PLAIN), row
+    return _Trained(
+        title=f"trial {row.number} of {directory.name}",
+        config=configs.replaced(runs.best_config(config, row, terms), _PLAIN),
+        params=row.params,
+        checkpoint=checkpoint,
+        directory=_place(directory, row),
+    )
+
+
+def _single(directory: Path) -> _Trained:
+    outcome = Outcome.from_json(json.loads((directory / runs.OUTCOME).read_text()))
+    checkpoint = _checkpoint(outcome.checkpoint, directory)
+    if not checkpoint:
+        raise LituneError(f"{directory}: the training has no checkpoint")
+    config = configs.replaced(configs.load(directory / "config.yaml"), _PLAIN)
+    return _Trained(title=directory.name, config=config, params={}, checkpoint=checkpoint, directory=directory)
 
 
 def _place(directory: Path, row: TrialRow) -> Path:
     return directory / "trials" / f"{row.number if row.reused is None else row.reused:04d}"
 
 
-def _checkpoint(directory: Path, row: TrialRow) -> Path:
-    """Return where the trial's checkpoint is, also in a run directory that was moved."""
-    if not row.checkpoint:
-        return directory / "of no trial"
-    recorded = Path(row.checkpoint)
-    inside = recorded.parts[recorded.parts.index(CHECKPOINTS) :] if CHECKPOINTS in recorded.parts else ()
-    moved = _place(directory, row).joinpath(*inside)
-    return moved if inside and moved.is_file() else recorded
+def _checkpoint(recorded: str | None, directory: Path) -> Path | None:
+    """Return where the checkpoint is, also in a directory that was moved; None if it is nowhere."""
+    if not recorded:
+        return None
+    parts = Path(recorded).parts
+    moved = directory.joinpath(*parts[parts.index(CHECKPOINTS) :]) if CHECKPOINTS in parts else Path(recorded)
+    return next((path for path in (moved, Path(recorded)) if path.is_file()), None)
 
 
-def _evaluate(stage: str, config: DictConfig, row: TrialRow, directory: Path, place: Path) -> Any:
-    """Return what trainer.test or trainer.predict returns for the trial's checkpoint."""
-    limits.use_threads(config.search.threads or limits.cores())
-    config = targets.typed(config)
+def _evaluate(stage: str, trained: _Trained, place: Path) -> Any:
+    """Return what trainer.test or trainer.predict returns for the checkpoint; what is written goes into `place`."""
+    limits.use_threads(trained.config.search.threads or limits.cores())
+    config = targets.typed(trained.config)
     lightning = training.lightning_of(config)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     module = training.build_module(config)
     data = targets.instantiate(config.data) if config.data else None
     _require(stage, lightning, module, data, config)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    trial = DirectTrial(place, row.params)
-    callbacks = [targets.instantiate(section) for section in config.callbacks.values() if section]
-    checkpoint = lightning.callbacks.Checkpoint
-    callbacks = [callback for callback in callbacks if not isinstance(callback, checkpoint)]
-    with runs.private(), loggers.opened(config, trial) as opened, warnings.catch_warnings():
+    built = [targets.instantiate(section) for section in config.callbacks.values() if section]
+    callbacks = [callback for callback in built if not isinstance(callback, lightning.callbacks.Checkpoint)]
+    trial = DirectTrial(place, trained.params)
+    with runs.private(), ExitStack() as stack, warnings.catch_warnings():
+        opened = stack.enter_context(loggers.opened(config, trial)) if stage == "test" else []
         warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks")
-        trainer = training.build_trainer(config, lightning, place, opened if stage == "test" else [], callbacks)
-        options = {"datamodule": data, "ckpt_path": str(_checkpoint(directory, row)), "weights_only": True}
+        trainer = training.build_trainer(config, lightning, place, opened, callbacks)
         try:
             if stage == "test":
-                return trainer.test(module, verbose=False, **options)
-            batches = trainer.predict(module, **options)
-            several = len(trainer.num_predict_batches) > 1
-            return [batch for loader in batches for batch in loader] if several else batches
+                return trainer.test(
+                    module, datamodule=data, ckpt_path=str(trained.checkpoint), weights_only=True, verbose=False
+                )
+            batches = trainer.predict(module, datamodule=data, ckpt_path=str(trained.checkpoint), weights_only=True)
         except pickle.UnpicklingError as error:
             raise LituneError(
-                f"{options['ckpt_path']}: holds more than weights and plain values, and is not opened as it could run "
+                f"{trained.checkpoint}: holds more than weights and plain values, and is not opened as it could run "
                 f"code: {str(error).splitlines()[0]}"
             ) from error
+        several = len(trainer.num_predict_batches) > 1
+        return [batch for loader in batches for batch in loader] if several else batches
 
 
 def _require(stage: str, lightning: Any, module: Any, data: Any, config: DictConfig) -> None:

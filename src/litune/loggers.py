@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import math
 import os
 import secrets
@@ -90,29 +91,31 @@ def _built(section: Mapping[str, Any], name: str, config: DictConfig, trial: Tri
     kind = str(section["_target_"]).rpartition(".")[2]
     before = _steps_before(trial.checkpoint) if trial.checkpoint else 0
     defaults: dict[str, Any] = {"save_dir": str(trial.directory), "name": "", "version": name}
-    run, *inside = _names(trial.directory)
-    label = "-".join([run, *inside])
+    run = _run(trial.directory)
+    label = "-".join([run.name, *trial.directory.relative_to(run).parts[1:]])
     if kind == "WandbLogger":
-        defaults |= {"name": label, "version": _run_id(trial), "group": run}
+        defaults |= {"name": label, "version": _run_id(trial), "group": run.name}
         defaults |= {"project": os.environ.get("WANDB_PROJECT") or config.experiment or "litune"}
     elif kind == "TensorBoardLogger":
         defaults |= {"default_hp_metric": False} | ({"purge_step": before} if before else {})
     elif kind == "MLFlowLogger":
-        defaults = {"save_dir": f"{trial.directory}/mlruns", "experiment_name": run, "run_name": label}
+        defaults = {"save_dir": str(run / "mlruns"), "experiment_name": run.name, "run_name": label}
     else:
         accepted = targets.arguments(section["_target_"])
         defaults = {key: value for key, value in defaults.items() if key in accepted}
     logger = targets.instantiate(section, **{key: value for key, value in defaults.items() if key not in section})
     if before and kind == "CSVLogger":
         _keep_rows(logger, before)
+    if kind == "MLFlowLogger":
+        with (run / "mlflow.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one trial makes the experiment that all of them share
+            _ = logger.experiment
     return logger
 
 
-def _names(directory: Path) -> list[str]:
-    """Return the run's name, and the folders below it on the way to the trial's directory."""
-    parts = list(directory.parts)
-    above = [index for index, part in enumerate(parts) if part in _FOLDERS]
-    return [parts[above[-1] - 1], *parts[above[-1] + 1 :]] if above else [directory.name]
+def _run(directory: Path) -> Path:
+    """Return the directory of the run that a trial's directory belongs to; of a single training, its own."""
+    return next((path.parent for path in (directory, *directory.parents) if path.name in _FOLDERS), directory)
 
 
 def _steps_before(checkpoint: str) -> int:
