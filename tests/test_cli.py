@@ -187,3 +187,9 @@ def test_the_doctor_knows_bad_pairs_and_their_cure(found, needed, cure):
 def test_the_doctor_leaves_good_pairs_alone():
     found = {"torch": "2.13.0+cu130", "torchvision": "0.28.0", "setuptools": "82.0", "nni": None}
     assert list(doctor.diagnose(found, "torch==2.13.0")) == []
+
+
+def test_a_lag_that_many_workers_raise_is_told(tmp_path, capsys):
+    words = ["search.parallel=6", "search.trials=1", "trainer.max_epochs=1", "name=it", f"search.runs={tmp_path}"]
+    assert cli.search_main(words) == 0
+    assert "search.lag is raised to 6" in capsys.readouterr().err

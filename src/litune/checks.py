@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from litune import config as configs
 from litune import documents, enqueued, space_file
 from litune.errors import InputError, Problem, nearest
+from litune.parallelism import LAG, lag_of
 from litune.schema import NAME_PATTERN, Config
 from litune.space import Space, name_of
 
@@ -74,14 +75,20 @@ def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
 
 
 def warnings(config: DictConfig) -> list[str]:
-    """Return what is not wrong, but will be trouble."""
+    """Return what is not wrong, but may surprise."""
+    found = []
+    if lag_of(config) > (config.search.lag or LAG):
+        found.append(
+            f"search.lag is raised to {lag_of(config)}, as so many trials run at once: the trials that are tried "
+            "are other ones than with a smaller search.parallel"
+        )
     kind = _file_system(_existing(Path(config.search.runs).absolute()))
     if kind in _NETWORK and not config.search.storage:
-        return [
+        found.append(
             f"search.runs: {config.search.runs} is on a network file system ({kind}), where SQLite's locks are not "
             "safe; give search.runs a local directory, or search.storage a database"
-        ]
-    return []
+        )
+    return found
 
 
 def probes(space: Space) -> Iterator[dict[str, Any]]:

@@ -124,7 +124,7 @@ def _checked(overrides: list[str], options: argparse.Namespace, *, searching: bo
             problems += composed.located(checks.check_targets(composed.config, space))
     if problems:
         raise InputError(dict.fromkeys(problems))
-    for warning in checks.warnings(composed.config):
+    for warning in checks.warnings(composed.config) if searching else ():
         print(f"warning: {warning}", file=sys.stderr)
     return composed
 

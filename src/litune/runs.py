@@ -27,6 +27,7 @@ from litune import enqueued, lock
 from litune import ledger as ledgers
 from litune.errors import InputError, LedgerDamaged, Problem, StudyChanged, nearest
 from litune.ledger import Ledger
+from litune.parallelism import devices_a_trial, gpus_of, lag_of, parallel_of, threads_of
 from litune.space import Space
 from litune.space_file import dump
 from litune.space_file import load as load_space
@@ -34,21 +35,13 @@ from litune.study import Effort, Study, Terms
 from litune.suggest import choose_algorithm
 from litune.table import TrialRow
 from litune.transfer import LEARNING, EarlierRun, learn
-from litune.workers import limits
 
 OUTCOME = "outcome.json"  # in the directory of a single training: how it ended
-LAG = 4  # docs/decisions/lag.md
 FORMAT = 1
 PACKAGES = ("litune", "torch", "pytorch-lightning", "lightning", "optuna", "numpy")
 # The sections of the config that no trial's outcome depends on; of `search` only what Terms takes from it counts.
 _APART = ("name", "backend", "search", "logger")
 _IN_NAME = ("algorithm", "pruner", "seed_per_trial")
-
-
-def parallel_of(config: DictConfig) -> int:
-    """Return how many trials run at once: as asked, else as the GPUs, or min(4, cores), are enough for."""
-    devices = len(_gpus(config)) or min(4, limits.cores())
-    return config.search.parallel or max(1, devices // _devices_a_trial(config))
 
 
 def run_name(config: DictConfig, space: Space) -> str:
@@ -122,8 +115,8 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         trial_timeout=config.search.trial_timeout,
         timeout=config.search.timeout,
         memory_gb=config.search.memory_gb,
-        devices=tuple(_gpus(config)),
-        devices_a_trial=_devices_a_trial(config),
+        devices=tuple(gpus_of(config)),
+        devices_a_trial=devices_a_trial(config),
     )
     return Study(
         config=configs.stored(config),
@@ -183,15 +176,15 @@ def _identity(config: DictConfig) -> dict[str, Any]:
 
 
 def _terms(config: DictConfig, space: Space, before: Iterable[EarlierRun]) -> Terms:
-    search, parallel = config.search, parallel_of(config)
+    search = config.search
     learning = search.algorithm == "auto" and search.warm_start  # what a grid would not
     return Terms(
         algorithm="tpe" if learning else choose_algorithm(search.algorithm, space, search.trials),
         pruner=search.pruner,
         seed=config.seed,
         seed_per_trial=search.seed_per_trial,
-        lag=max(search.lag or LAG, parallel),
-        threads=search.threads or max(1, limits.cores() // parallel),
+        lag=lag_of(config),
+        threads=threads_of(config),
         max_steps=config.trainer.max_epochs or 1,
         enqueue=enqueued.read(config, space),
         warm_start={run.name: run.digest for run in before},
@@ -273,17 +266,6 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: value}
     parts = (_flat(child, f"{prefix}.{name}" if prefix else str(name)) for name, child in value.items())
     return {key: leaf for part in parts for key, leaf in part.items()}
-
-
-def _gpus(config: DictConfig) -> list[int]:
-    return [] if config.trainer.accelerator == "cpu" else limits.gpus()
-
-
-def _devices_a_trial(config: DictConfig) -> int:
-    devices = config.trainer.devices
-    if str(devices) in ("auto", "-1"):
-        return max(1, len(_gpus(config)))
-    return int(devices) if isinstance(devices, (int, str)) else len(devices)
 
 
 def _version(package: str) -> str | None:

@@ -24,6 +24,7 @@ from litune import runs
 from litune.backends.nni import env, wire
 from litune.backends.nni.rest import Manager
 from litune.errors import SearchFailed
+from litune.parallelism import LAG, parallel_of
 from litune.space import Space
 from litune.space_file import dump
 from litune.workers.limits import kill_group
@@ -133,7 +134,7 @@ def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -
     options.experiment_working_directory = str(directory / FOLDER)
     options.trial_command = shlex.join([sys.executable, "-m", "litune.backends.nni.trial"])
     options.trial_code_directory = str(Path.cwd())
-    options.trial_concurrency = runs.parallel_of(config) + (0 if config.backend.tuner else ahead_of(config))
+    options.trial_concurrency = parallel_of(config) + (0 if config.backend.tuner else ahead_of(config))
     options.search_space = dump(space)
     options.assessor = _algorithm(config.backend.assessor, config.objective.mode)
     if config.backend.tuner:
@@ -150,8 +151,8 @@ def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -
 
 def ahead_of(config: DictConfig) -> int:
     """Return how many trials NNI starts in advance: it takes a second to start one, and lag lets so many be known."""
-    parallel = runs.parallel_of(config)
-    lag: int = config.search.lag or runs.LAG
+    parallel = parallel_of(config)
+    lag: int = config.search.lag or LAG
     return max(0, min(parallel, lag - parallel))
 
 

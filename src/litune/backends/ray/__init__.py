@@ -35,8 +35,9 @@ def check(config: DictConfig, space: Space) -> None:
 def prepare(config: DictConfig) -> AbstractContextManager[Any]:
     """Start or join Ray, while the warm parent imports torch; leave it at the end."""
     from litune.backends.ray import checks, cluster
+    from litune.parallelism import parallel_of
 
-    return cluster.joined(config.backend, checks.share_of(config), checks.parallel_of(config))
+    return cluster.joined(config.backend, checks.share_of(config), parallel_of(config))
 
 
 def run(study: Study, workers: Workers, view: View) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from omegaconf import DictConfig
 
 from litune.errors import InputError, MissingExtra, Problem
+from litune.parallelism import LAG, gpus_of, parallel_of, threads_of
 from litune.space import Space
-from litune.workers import limits
 
 _CONNECT = 2.0  # seconds
 
@@ -29,20 +29,12 @@ def check(config: DictConfig, space: Space) -> None:
         native.scheduler(config, space)
 
 
-def parallel_of(config: DictConfig) -> int:
-    """Return how many trials run at once."""
-    from litune import runs
-
-    return runs.parallel_of(config)
-
-
 def share_of(config: DictConfig) -> dict[str, float]:
     """Return what of Ray's resources a trial holds: as asked, else its threads, and its part of this machine's GPUs."""
-    parallel = parallel_of(config)
-    gpus = 0 if config.trainer.accelerator == "cpu" else len(limits.gpus())
-    share = {"cpu": float(config.search.threads or max(1, limits.cores() // parallel))}
+    gpus = len(gpus_of(config))
+    share = {"cpu": float(threads_of(config))}
     if gpus:
-        share["gpu"] = min(1.0, gpus / parallel)
+        share["gpu"] = min(1.0, gpus / parallel_of(config))
     for name, amount in (config.backend.resources_per_trial or {}).items():
         share[name.lower() if name.lower() in ("cpu", "gpu") else name] = float(amount)
     return share
@@ -89,8 +81,6 @@ def _address(address: str | None) -> Iterator[Problem]:
 
 
 def _waiting(config: DictConfig) -> Iterator[Problem]:
-    from litune import runs
-
     scheduler, search = config.backend.scheduler, config.search
     if scheduler is None:
         return
@@ -100,7 +90,7 @@ def _waiting(config: DictConfig) -> Iterator[Problem]:
     name = scheduler if isinstance(scheduler, str) else scheduler.get("name") or scheduler.get("_target_") or ""
     together = any(word in str(name).lower() for word in ("pbt", "pb2", "hyperband", "population"))
     together &= not any(word in str(name).lower() for word in ("asha", "asynchyperband"))
-    if together and config.backend.searcher is None and (search.lag or runs.LAG) < search.trials:
+    if together and config.backend.searcher is None and (search.lag or LAG) < search.trials:
         expected = f"at least {search.trials}: with {name} no trial may wait for another's end before it starts"
         cure = f"search.lag={search.trials}"
         yield Problem(key="search.lag", got=repr(search.lag), expected=expected, cure=cure)
