@@ -70,19 +70,37 @@ def _digest(options: argparse.Namespace) -> int:
 def _declare_report(parser: argparse.ArgumentParser) -> None:
     _one_run(parser)
     parser.add_argument("--format", choices=("html", "md"), default="html")
+    parser.add_argument("--png", metavar="DIR", help="instead write the pictures as PNG files into a directory")
     parser.add_argument("--out", help="the file to write; without it RUN/report.html, or the terminal for md")
 
 
 def _report(options: argparse.Namespace) -> int:
     from litune.report import page
 
-    return page.write_report(options.run, options.format, options.out)
+    return page.write_report(options.run, options.format, options.out, options.png)
+
+
+def _declare_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="+", help=RUN)
+    parser.add_argument("--out", metavar="FILE", help="write one HTML page instead of printing a table")
 
 
 def _compare(options: argparse.Namespace) -> int:
     from litune.report import compare
 
-    return compare.show_comparison(options.run)
+    return compare.show_comparison(options.run, options.out)
+
+
+def _dashboard(options: argparse.Namespace) -> int:
+    from litune.dashboards import show
+
+    return show.show(options)
+
+
+def _declare_dashboard(parser: argparse.ArgumentParser) -> None:
+    from litune.dashboards import show
+
+    show.declare(parser)
 
 
 def _declare_test(parser: argparse.ArgumentParser) -> None:
@@ -142,9 +160,10 @@ COMMANDS = {
     "report": Command(meaning="what a run found, as one HTML page or Markdown", declare=_declare_report, run=_report),
     "compare": Command(
         meaning="runs of one experiment side by side",
-        declare=lambda parser: parser.add_argument("run", nargs="+", help=RUN),
+        declare=_declare_compare,
         run=_compare,
     ),
+    "dashboard": Command(meaning="the dashboards of a run, live", declare=_declare_dashboard, run=_dashboard),
     "nni-env": Command(meaning="the line that confines a bare nnictl to this machine", run=_nni_env),
     "nni-check": Command(
         meaning="check a config file of nnictl",

@@ -19,7 +19,7 @@ CORE = (
     "litune", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "optuna", "hydra-core", "omegaconf", "numpy",
     "scikit-learn", "tensorboard", "rich",
 )  # fmt: skip
-EXTRAS = {"ray": "ray", "nni": "nni", "dashboard": "optuna-dashboard", "wandb": "wandb"}
+EXTRAS = {"ray": "ray", "nni": "nni", "dashboard": "optuna-dashboard", "plots": "matplotlib", "wandb": "wandb"}
 _MALICIOUS_LIGHTNING = ("2.6.2", "2.6.3")
 _TESTED_PAIR = "torch==2.15.0 torchvision==0.29.2"
 

@@ -93,7 +93,8 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     from rich.console import Console
 
     from litune import runs
-    from litune.report import console as shown
+    from litune.report.ending import print_ending
+    from litune.report.live import ConsoleView
 
     console = Console(highlight=False)
     for before in study.earlier:
@@ -101,19 +102,20 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     signal.signal(signal.SIGTERM, _interrupt)
     interrupted = False
     try:
-        with shown.ConsoleView(study, console) as view:
+        with ConsoleView(study, console) as view, _dashboards(config, study, view):
             run(view)
     except KeyboardInterrupt:
         interrupted = True
     study.commit()
     best = study.best()
-    shown.print_leaderboard(
-        console, study.rows.values(), metric=study.objective.metric, maximize=study.objective.maximize
-    )
+    print_ending(console, study.directory)
     if best:
         path = runs.write_best(study.directory, config, best, vars(study.terms))
+        place = _relative(study.directory)
         console.print(
-            f"best: {_relative(path)}\ntrain it: python train.py --config-file {_relative(path)}", soft_wrap=True
+            f"best: {_relative(path)}\ntrain it: python train.py --config-file {_relative(path)}\n"
+            f"see it: litune report {place}; litune dashboard {place}",
+            soft_wrap=True,
         )
     if interrupted:
         console.print(f"interrupted; continue with: {' '.join(sys.argv)}", soft_wrap=True)
@@ -122,6 +124,14 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
         console.print(f"stopped early: {study.stopped}", soft_wrap=True, markup=False)
     console.print(f"digest {study.digest()}", soft_wrap=True)
     return 0 if best or not study.failed_alike else 1
+
+
+def _dashboards(config: DictConfig, study: Study, view: backends.View) -> contextlib.AbstractContextManager[None]:
+    if not config.dashboard:
+        return contextlib.nullcontext()
+    from litune.dashboards import beside
+
+    return beside.opened(study.directory, view)
 
 
 def _interrupt(_number: int, _frame: object) -> None:

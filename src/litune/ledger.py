@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -58,7 +59,7 @@ def storage_url(directory: Path, storage: str | None) -> str:
     return storage or f"sqlite:///{directory.absolute() / FILE}"
 
 
-def create(url: str, name: str, *, maximize: bool, about: Mapping[str, Any]) -> Ledger:
+def create(url: str, name: str, *, metric: str, maximize: bool, about: Mapping[str, Any]) -> Ledger:
     """Open the study `name`, made if it is not there; `about` (JSON) says what it is a function of, and never changes.
 
     A kill may come between the two steps, so either may be done already.
@@ -70,6 +71,9 @@ def create(url: str, name: str, *, maximize: bool, about: Mapping[str, Any]) -> 
         except KeyError:
             direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
             study = storage.create_new_study([direction], name)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                optuna.load_study(study_name=name, storage=storage).set_metric_names([metric])
         if ATTRIBUTE not in storage.get_study_user_attrs(study):
             storage.set_study_user_attr(study, ATTRIBUTE, dict(about))
         return Ledger(url, name, storage)

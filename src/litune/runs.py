@@ -6,6 +6,7 @@ runs/NAME/ledger.db        every trial (ledger.py)
 runs/NAME/lock             held by the driver (lock.py)
 runs/NAME/trials/0007/     config.yaml, log.txt, csv/, tensorboard/, checkpoints/
 runs/NAME/best.yaml        the best trial's config, for train.py
+runs/NAME/ray-page         the address of Ray's dashboard, while it is up
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litune import config as configs
-from litune import enqueued, lock
+from litune import enqueued, lock, provenance
 from litune import ledger as ledgers
 from litune.errors import InputError, LedgerDamaged, Problem, StudyChanged, nearest
 from litune.ledger import Ledger
@@ -38,9 +39,10 @@ from litune.transfer import LEARNING, EarlierRun, learn
 
 OUTCOME = "outcome.json"  # in the directory of a single training: how it ended
 FORMAT = 1
+RAY_PAGE = "ray-page"
 PACKAGES = ("litune", "torch", "pytorch-lightning", "lightning", "optuna", "numpy")
 # The sections of the config that no trial's outcome depends on; of `search` only what Terms takes from it counts.
-_APART = ("name", "backend", "search", "logger")
+_APART = ("name", "dashboard", "backend", "search", "logger")
 _IN_NAME = ("algorithm", "pruner", "seed_per_trial")
 
 
@@ -98,6 +100,8 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         "space": dump(space),
         "terms": _plain(terms),
         "made_with": {name: found for name in PACKAGES if (found := _version(name))},
+        "command": provenance.command(),
+        "commit": provenance.commit(),
     }
     for path, text in (
         (directory / "config.yaml", configs.snapshot(config)),
@@ -105,7 +109,8 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     ):
         if not path.exists():
             path.write_text(text)
-    ledger = ledgers.create(url, directory.name, maximize=configs.objective(config).maximize, about=about)
+    objective = configs.objective(config)
+    ledger = ledgers.create(url, directory.name, metric=objective.metric, maximize=objective.maximize, about=about)
     terms = _same_search(ledger.about, about, config, directory)
     effort = Effort(
         trials=config.search.trials,
@@ -121,7 +126,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     return Study(
         config=configs.stored(config),
         space=space,
-        objective=configs.objective(config),
+        objective=objective,
         terms=terms,
         effort=effort,
         ledger=ledger,

@@ -139,6 +139,7 @@ class RayBackend:
     address: str | None = setting("address of a running cluster; null: start one here", None)
     num_cpus: int | None = setting("CPUs of the cluster started here; null: as many as trials need", None, least=1)
     num_gpus: int | None = setting("GPUs of the cluster started here; null: those found", None, least=0)
+    dashboard: bool = setting("start Ray's dashboard too, on this machine (needs ray[default])", False)
     resources_per_trial: Any = setting(
         "what a trial holds of Ray's resources, such as {cpu: 1, gpu: 0.5}; null: its threads, its part of the GPUs",
         None,
@@ -180,6 +181,7 @@ class Config:
     """Everything that a search or a training is made of."""
 
     experiment: str = setting("the experiment, chosen by experiment=NAME (or a path to its YAML)", "")
+    dashboard: bool = setting("serve the dashboards beside the search, to this machine alone", False)
     name: str | None = setting("name of the run; null: the experiment's name and a short digest", None)
     seed: int = setting("seed of the search and of every training", 42, least=0, most=2**32 - 1)
     allow: list[str] = setting("modules of your own that _target_ may name, besides those in this directory", [])

@@ -1,5 +1,6 @@
 """Runs side by side, by the public command."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,21 @@ def test_runs_of_different_objectives_are_refused(
     other = recorded("other", 3, "objective.metric=val_loss", "objective.mode=min")
     assert cli.main(["compare", three[0], str(other)]) == 2
     assert "val_loss, min" in capsys.readouterr().err
+
+
+def test_a_page_shows_runs_of_other_seeds_as_one_line_within_a_band(
+    three: list[str], recorded: Callable[..., Path], tmp_path: Path
+) -> None:
+    seeds = [str(recorded(f"seed{seed}", 12, f"seed={seed}")) for seed in (1, 2, 3)]
+    page = tmp_path / "comparison.html"
+    assert cli.main(["compare", three[2], *seeds, "--out", str(page)]) == 0
+    text = page.read_text()
+    pictures = re.findall("<svg.*?</svg>", text, re.DOTALL)
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert picture.count('class="mark path') == 2
+        assert picture.count('class="mark band') == 1
+    assert "dashed: seed1, seed2, seed3" in text
 
 
 def test_one_run_alone_is_refused(three: list[str], capsys: pytest.CaptureFixture[str]) -> None:

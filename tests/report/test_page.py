@@ -87,6 +87,29 @@ def test_a_file_that_cannot_be_written_is_named(run: Path, capsys: pytest.Captur
     assert "/nowhere/at/all.html" in capsys.readouterr().err
 
 
+def test_it_says_where_the_search_came_from_but_no_password(
+    recorded: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["search.py", "search.trials=9", "search.storage=postgresql://ann:hidden@db/runs"]
+    monkeypatch.setattr("sys.argv", words)
+    run = recorded("from", 9)
+    assert cli.main(["report", str(run), "--format", "md"]) == 0
+    shown = capsys.readouterr().out.replace("\\", "")
+    assert "search.py search.trials=9 'search.storage=postgresql://ann:***@db/runs'" in shown
+    assert "hidden" not in shown.replace("model.hidden", "")
+    assert re.search(r"commit \| [0-9a-f]{40}", shown)
+
+
+def test_pictures_for_a_paper_are_png_files(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
+    assert cli.main(["report", str(run), "--png", str(tmp_path / "figures")]) == 0
+    files = [Path(line) for line in capsys.readouterr().out.split()]
+    assert {file.stem for file in files} == {
+        "history", "curves", "slices", "timeline", "importances", "parallel", "contour"
+    }  # fmt: skip
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
 def test_a_browser_renders_the_page_without_a_complaint(run: Path, page: str, tmp_path: Path) -> None:

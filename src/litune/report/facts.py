@@ -70,15 +70,6 @@ def best_so_far(facts: Facts) -> list[tuple[int, float]]:
     return curve
 
 
-def clock(seconds: float) -> str:
-    """Return a span of time as people say it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
 def wall_seconds(facts: Facts) -> float:
     """Return the seconds from the first trial's start to the last one's end; 0 without a trial."""
     ran = [row for row in facts.rows if row.started]

@@ -28,8 +28,11 @@ class Importance:
     high: float
 
 
-def importances(facts: Facts) -> list[Importance]:
-    """Return the params that every complete trial has, the most important first; [] where there are too few trials."""
+def importances(facts: Facts, samples: int = SAMPLES) -> list[Importance]:
+    """Return the params that every complete trial has, the most important first; [] where there are too few trials.
+
+    Without samples the percentiles are the share itself.
+    """
     held = [shown(facts.space, row.params) for row in facts.board]
     if len(held) < FEWEST:
         return []
@@ -43,11 +46,11 @@ def importances(facts: Facts) -> list[Importance]:
         trials.append(optuna.trial.create_trial(params=values, distributions=distributions, value=row.score))
     draw = random.Random(0)  # noqa: S311 - a bootstrap, the same each time a report is made
     whole = _shares(trials, names, direction)
-    sampled = [_shares(draw.choices(trials, k=len(trials)), names, direction) for _ in range(SAMPLES)]
+    sampled = [_shares(draw.choices(trials, k=len(trials)), names, direction) for _ in range(samples)]
     found = []
     for name in names:
-        spread = sorted(shares[name] for shares in sampled)
-        low, high = spread[SAMPLES // 10], spread[-1 - SAMPLES // 10]
+        spread = sorted(shares[name] for shares in sampled or [whole])
+        low, high = spread[len(spread) // 10], spread[-1 - len(spread) // 10]
         found.append(Importance(name=name, share=whole[name], low=low, high=high))
     return sorted(found, key=lambda one: -one.share)
 

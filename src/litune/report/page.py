@@ -36,6 +36,10 @@ svg .axis,svg .tick{stroke:var(--soft);fill:none}svg line.grid{stroke:var(--rule
 .mark.third0{stroke-opacity:.18}.mark.third1{stroke-opacity:.4}
 .mark.bar{stroke:var(--paper)}.mark.bar.pruned{fill:var(--rule);stroke:var(--soft)}
 .mark.bar.failed{fill:none;stroke:var(--ink);stroke-dasharray:2 2}
+.mark.run1{stroke:var(--best);stroke-dasharray:7 3}.mark.band.run1{fill:var(--best)}
+.mark.run2{stroke:var(--ink);stroke-dasharray:2 3}.mark.band.run2{fill:var(--ink)}
+.mark.run3{stroke:var(--soft);stroke-dasharray:9 3 2 3}.mark.band.run3{fill:var(--soft)}
+.mark.band.mark{stroke:none;fill-opacity:.16}
 .mark.cell{stroke:none;shape-rendering:crispEdges}
 @media print{body{max-width:none}}
 """
@@ -44,16 +48,26 @@ LONG = 40  # letters; a longer cell is broken into lines
 LEGEND = "disc: complete; ring: pruned; diamond: the best"
 
 
-def write_report(run: str, form: str, out: str | None) -> int:
-    """Write the report of a run, or with `md` print it unless a file is named; return the exit code."""
+def write_report(run: str, form: str, out: str | None, png: str | None = None) -> int:
+    """Write the report of a run, or with `md` print it unless a file is named; with `png` only its pictures."""
     facts = gather(run)
     if not facts.rows:
         raise InputError(Problem(key="run", got=repr(run), expected="a run with at least one trial"))
+    if png is not None:
+        from litune.report.figures import write_figures
+
+        print(*write_figures(facts, Path(png)), sep="\n")
+        return 0
     text = html(facts) if form == "html" else markdown(facts)
     if form == "md" and out is None:
         print(text, end="")
         return 0
-    path = Path(out) if out else facts.directory / "report.html"
+    write(Path(out) if out else facts.directory / "report.html", text)
+    return 0
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page that its owner alone may read, and print where it is."""
     try:
         with runs.private():
             path.write_text(text, encoding="utf-8")
@@ -61,7 +75,6 @@ def write_report(run: str, form: str, out: str | None) -> int:
         expected = f"a file that can be written: {error.strerror}"
         raise InputError(Problem(key="--out", got=str(path), expected=expected)) from None
     print(path)
-    return 0
 
 
 def html(facts: Facts) -> str:

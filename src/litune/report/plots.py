@@ -6,7 +6,8 @@ import math
 
 from litune.report import svg
 from litune.report.console import brief, describe
-from litune.report.facts import Facts, best_so_far, clock, wall_seconds
+from litune.report.facts import Facts, best_so_far, wall_seconds
+from litune.report.progress import clock
 from litune.table import TrialRow
 from litune.trial import TrialState
 

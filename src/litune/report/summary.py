@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from litune.report.console import brief, describe
-from litune.report.facts import Facts, best_so_far, clock, wall_seconds
+from litune.report.facts import Facts, wall_seconds
 from litune.report.importance import Importance
+from litune.report.progress import clock, improvements
 from litune.table import TrialRow
 from litune.trial import TrialState
 
@@ -33,7 +34,7 @@ def sentences(facts: Facts, found: Sequence[Importance]) -> list[str]:
     best = facts.board[0]
     said.append(f"Trial {best.number} won with {metric} = {brief(best.score)}: {describe(best.params)}.")
     said += _margin(facts)
-    last = max(number for number, value in _improvements(facts))
+    last = improvements(facts.rows, facts.objective)[-1].number
     said.append(f"The best score was last improved by trial {last} of {len(facts.rows)}.")
     if found:
         first = found[0]
@@ -60,11 +61,6 @@ def _margin(facts: Facts) -> list[str]:
         f"It {ahead}; it leads the median complete trial by {brief(abs(scores[0] - middle))}; "
         f"{close} of {len(scores) - 1} others are within 1% of it."
     ]
-
-
-def _improvements(facts: Facts) -> list[tuple[int, float]]:
-    curve = best_so_far(facts)
-    return [point for place, point in enumerate(curve) if not place or point[1] != curve[place - 1][1]]
 
 
 def board(facts: Facts, top: int = 10) -> Table:
@@ -96,6 +92,7 @@ def environment(facts: Facts) -> Table:
     terms = facts.about["terms"]
     rows: list[Sequence[str]] = [["run", str(_near(facts.directory))], ["experiment", str(facts.config.experiment)]]
     rows += [["backend", str(facts.config.backend.name)], ["digest", facts.digest]]
+    rows += [[name, str(facts.about[name])] for name in ("command", "commit") if facts.about.get(name)]
     rows += [[name.replace("_", " "), str(value)] for name, value in terms.items()]
     rows += [[name, str(version)] for name, version in facts.about["made_with"].items()]
     return ["what", "value"], rows

@@ -110,6 +110,12 @@ def line(points: Sequence[tuple[float, float]], kind: str, tip: str = "") -> str
     return f'<path class="mark {kind}" d="{path}">{_tip(tip)}</path>'
 
 
+def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]], kind: str) -> str:
+    """Return the area between two lines."""
+    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in [*upper, *reversed(lower)]) + "Z"
+    return f'<path class="mark band {kind}" d="{path}"/>'
+
+
 def dot(x: float, y: float, kind: str, tip: str = "") -> str:
     """Return one trial's mark: a disc; a ring for a pruned one, a cross for a failed one, a diamond for the best."""
     if kind == "failed":

@@ -46,5 +46,8 @@ def run(study: Study, workers: Workers, view: View) -> None:
     from litune.backends.ray import checks, cluster, tuning
 
     config = configs.from_plain(study.config)
-    with cluster.joined(config.backend, checks.share_of(config), study.parallel):
+    with (
+        cluster.joined(config.backend, checks.share_of(config), study.parallel),
+        cluster.page_noted(study.directory, view),
+    ):
         tuning.run(study, workers, view, config)

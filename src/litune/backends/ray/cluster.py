@@ -15,8 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from litune.backends import View
 from litune.backends.ray import watch
 from litune.errors import InputError, Problem, SearchFailed
+from litune.runs import RAY_PAGE
 
 # What keeps Ray quiet and in its place; a user's own setting of a variable stands.
 _ENVIRONMENT = {
@@ -53,7 +55,8 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
     if settings.address:
         options["address"] = settings.address
     else:
-        options |= {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        options |= {"address": "local", "_node_ip_address": "127.0.0.1"}
+        options |= {"include_dashboard": settings.dashboard, "dashboard_host": "127.0.0.1"}
         options["_system_config"] = {"prestart_worker_first_driver": False}  # an actor never takes such a worker
         options["num_cpus"] = settings.num_cpus or max(1, math.ceil(parallel * share["cpu"]))
         if settings.num_gpus is not None:
@@ -63,7 +66,7 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
         leaving = threading.Event()
         try:
             if not settings.address:
-                _dismiss_idlers()
+                _dismiss_idlers(_IDLERS[1:] if settings.dashboard else _IDLERS)
                 threading.Thread(target=_leave_with, args=[_pillars(), leaving], daemon=True).start()
             importlib.import_module("ray.tune")  # here, where there is time
             yield
@@ -99,12 +102,29 @@ def _watched() -> Iterator[None]:
         process.wait()
 
 
-def _dismiss_idlers() -> None:
-    """End three processes of Ray's own that serve only its dashboard, its autoscaler and its log forwarding."""
+@contextlib.contextmanager
+def page_noted(directory: Path, view: View) -> Iterator[None]:
+    """Say where Ray's dashboard is, if there is one, and note it in the run directory meanwhile."""
+    from ray._private.worker import get_dashboard_url
+
+    if not (address := get_dashboard_url()):
+        yield
+        return
+    path = directory / RAY_PAGE
+    path.write_text(f"http://{address}\n")
+    view.say(f"Ray's dashboard: http://{address}")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _dismiss_idlers(idlers: tuple[str, ...]) -> None:
+    """End processes of Ray's own that serve only its dashboard, its autoscaler and its log forwarding."""
     for process in watch.processes(os.getpid()):
         with contextlib.suppress(OSError):
             command = Path(f"/proc/{process}/cmdline").read_text().split("\0")
-            if any(part.endswith(_IDLERS) for part in command[:4]):
+            if any(part.endswith(idlers) for part in command[:4]):
                 os.kill(process, signal.SIGKILL)
 
 

@@ -1,0 +1,69 @@
+"""What the terminal shows when a search has ended: leaderboard, the way to the best, what mattered, what comes next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from litune.report.console import brief, print_leaderboard
+from litune.report.facts import Facts, best_so_far, gather
+from litune.report.importance import importances
+from litune.report.progress import saved_by_pruning, whole_length
+
+_HEIGHT, _WIDTH = 7, 60
+_FEWEST = 4  # complete trials; fewer make no curve
+
+
+def print_ending(console: Console, directory: Path) -> None:
+    """Print what a search has found so far, from its ledger."""
+    facts = gather(str(directory))
+    metric, maximize = facts.objective.metric, facts.objective.maximize
+    print_leaderboard(console, facts.rows, metric=metric, maximize=maximize)
+    for line in curve(facts, min(_WIDTH, console.width - 12)):
+        console.print(line, markup=False, soft_wrap=True)
+    if found := importances(facts, samples=0):
+        shares = ", ".join(f"{one.name} {one.share:.0%}" for one in found if one.share >= 0.005)
+        console.print(f"what mattered: {shares}", markup=False, soft_wrap=True)
+    saved, whole = saved_by_pruning(facts.rows, whole_length(facts.rows))
+    if saved:
+        console.print(f"pruning saved {saved} of {whole} epochs ({saved / whole:.0%})")
+
+
+def curve(facts: Facts, width: int) -> list[str]:
+    """Return the best score so far over the trials as lines of ASCII; the other scores within its range as dots."""
+    best = [(number, value) for number, value in best_so_far(facts) if math.isfinite(value)]
+    if len(best) < _FEWEST:
+        return []
+    low, high = min(value for _, value in best), max(value for _, value in best)
+    span = (high - low) or 1.0
+    last = max(1, len(facts.rows) - 1)
+    columns = min(width, len(facts.rows))
+    grid = [[" "] * columns for _ in range(_HEIGHT)]
+
+    def place(number: int, value: float) -> tuple[int, int]:
+        return round((high - value) / span * (_HEIGHT - 1)), number * (columns - 1) // last
+
+    for row in facts.board:
+        if row.score is not None and low <= row.score <= high:
+            line, column = place(row.number, row.score)
+            grid[line][column] = "."
+    for column, value in _filled(best, last, columns):
+        grid[place(0, value)[0]][column] = "*"
+    labels = [brief(high), *[""] * (_HEIGHT - 2), brief(low)]
+    wide = max(map(len, labels))
+    lines = [f"{label:>{wide}} |{''.join(cells).rstrip()}" for label, cells in zip(labels, grid, strict=True)]
+    foot = f"{'':>{wide}} +{'-' * columns} {len(facts.rows)} trials"
+    return [f"best {facts.objective.metric} so far (*)", *lines, foot]
+
+
+def _filled(best: Sequence[tuple[int, float]], last: int, columns: int) -> list[tuple[int, float]]:
+    """Return (column, value) for each column from the first score on: the value reached by the column's end."""
+    reached = {number * (columns - 1) // last: value for number, value in best}
+    value, filled = best[0][1], []
+    for column in range(min(reached), columns):
+        value = reached.get(column, value)
+        filled.append((column, value))
+    return filled

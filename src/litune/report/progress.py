@@ -1,0 +1,103 @@
+"""How far a running search is, in words: counts, pace, expected end, the best so far, and what pruning saved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from litune.objective import Objective
+from litune.report.console import brief, describe, sparkline
+from litune.study import Study
+from litune.table import TrialRow
+from litune.trial import TrialState
+
+_BAR = 16  # letters
+
+
+class Progress:
+    """A study as it stood when it was last looked at; `whole` is the validations of a trial that is not cut short."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._before = sum(row.ended for row in study.rows.values())
+        self.whole = study.terms.max_steps
+        self.look()
+
+    def look(self) -> None:
+        """Take note of how the study stands now."""
+        self._ended = [row for _, row in sorted(self._study.rows.items()) if row.ended]
+        self._seconds = time.monotonic() - self._study.began
+        self._new = len(self._ended) - self._before
+        self.whole = whole_length(self._ended) or self._study.terms.max_steps
+
+    def counts(self) -> str:
+        """Say how many trials stand how."""
+        study = self._study
+        done = round(_BAR * len(self._ended) / study.total) if study.total else _BAR
+        states = {state: sum(row.state is state for row in self._ended) for state in TrialState}
+        words = [f"{len(self._ended)} of {study.total} trials", f"{len(study.running)} running"]
+        words += [f"{states[state]} {state.value.lower()}" for state in (TrialState.PRUNED, TrialState.FAILED)]
+        return f"{study.directory.name} {'━' * done}{'╌' * (_BAR - done)} {' · '.join(words)}"
+
+    def pace(self) -> str:
+        """Say how fast the search is, and when it will have ended."""
+        words = [f"{clock(self._seconds)} so far"]
+        if self._new:
+            each = self._seconds / self._new
+            left = each * (self._study.total - len(self._ended))
+            words = [f"{60 / each:.3g} trials/min", *words, f"about {clock(left)} left"]
+        limit = self._study.effort.timeout
+        if limit is not None:
+            words.append(f"{clock(max(0.0, limit - self._seconds))} left of search.timeout")
+        return " · ".join(words)
+
+    def best(self) -> str:
+        """Say what is best, since when, and how it came to be."""
+        improved = improvements(self._ended, self._study.objective)
+        if not improved:
+            return "best: none yet"
+        row = improved[-1]
+        sign = 1.0 if self._study.objective.maximize else -1.0
+        words = [f"best {self._study.objective.metric}={brief(row.score)}", f"trial {row.number}"]
+        if len(improved) > 1:
+            steps = sparkline([sign * (one.score or 0.0) for one in improved])
+            gain = abs((row.score or 0.0) - (improved[-2].score or 0.0))
+            words += [f"{steps} improved {len(improved) - 1}x, last by {gain:.2g}"]
+        return " · ".join([*words, describe(row.params)])
+
+    def savings(self) -> str:
+        """Say how much training the prunings saved; nothing where none did."""
+        saved, all_of_it = saved_by_pruning(self._ended, self.whole)
+        return f"pruning saved {saved} of {all_of_it} epochs ({saved / all_of_it:.0%})" if saved else ""
+
+
+def improvements(rows: Iterable[TrialRow], objective: Objective) -> list[TrialRow]:
+    """Return, of the rows in order, the complete ones that were better than all before."""
+    found: list[TrialRow] = []
+    for row in rows:
+        if row.state is TrialState.COMPLETE and row.score is not None:
+            best = found[-1].score if found else None
+            if best is None or objective.better(row.score, best):
+                found.append(row)
+    return found
+
+
+def whole_length(rows: Iterable[TrialRow]) -> int:
+    """Return the validations of the longest complete trial; 0 without one."""
+    return max((len(row.history) for row in rows if row.state is TrialState.COMPLETE), default=0)
+
+
+def saved_by_pruning(rows: Iterable[TrialRow], whole: int) -> tuple[int, int]:
+    """Return the validations that pruned trials were spared, and those that all would have had without."""
+    ran = [row for row in rows if row.reused is None]
+    saved = sum(max(0, whole - len(row.history)) for row in ran if row.state is TrialState.PRUNED)
+    return saved, saved + sum(len(row.history) for row in ran)
+
+
+def clock(seconds: float) -> str:
+    """Return a span of time as people say it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

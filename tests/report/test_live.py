@@ -1,0 +1,90 @@
+"""The live view of a search: in a terminal of 80 columns, and in a log."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from litune import checks, runs
+from litune.compose import compose
+from litune.report import live
+from litune.study import Study
+from litune.trial import Failure, FailureClass, Outcome, TrialState
+
+TRIALS = 6
+
+
+def search(root: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Carry out a search of two trials at a time under the view; trial 1 is pruned, trial 2 fails."""
+    monkeypatch.setattr(live, "REFRESH", 0.0)
+    words = ["experiment=digits_mlp", "name=seen", f"search.runs={root}", f"search.trials={TRIALS}"]
+    config = compose([*words, "search.parallel=2", "search.pruner=median"]).config
+    with runs.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:
+        while not study.done:
+            while len(study.running) < study.parallel and study.ask():
+                pass
+            number = min(study.running)
+            _train(study, number, view)
+
+
+def _train(study: Study, number: int, view: live.ConsoleView) -> None:
+    history = {}
+    for step in range(1, 3 if number == 1 else 6):
+        history[step] = number / 10 + step / 100
+        study.report(number, step, {"val_acc": history[step]})
+        view.refresh()
+    if number == 2:
+        failure = Failure(kind=FailureClass.NAN, message="val_acc was nan")
+        study.tell(number, Outcome(state=TrialState.FAILED, failure=failure, history=history))
+    else:
+        state = TrialState.PRUNED if number == 1 else TrialState.COMPLETE
+        study.tell(number, Outcome(state=state, score=max(history.values()), history=history))
+    view.refresh()
+
+
+def test_a_terminal_of_80_columns_shows_what_runs_and_what_is_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=80, height=24, record=True)
+    search(tmp_path, console, monkeypatch)
+    shown = console.export_text()
+    assert "5      1" in shown or "5      2" in shown  # trial and worker
+    assert "4/5" in shown
+    assert "▁▃▅█" in shown
+    assert "1 pruned · 1 failed" in shown
+    assert "improved 3x, last by 0.1" in shown
+    assert "pruning saved 3 of 30 epochs (10%)" in shown
+    assert "trial 2 FAILED nan: val_acc was nan" in shown
+    assert "trial 3 COMPLETE" not in shown
+
+
+@pytest.mark.parametrize("ci", [True, False])
+def test_a_log_has_one_line_a_trial_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, ci: bool
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    if ci:
+        monkeypatch.setenv("CI", "true")
+    console = Console(file=io.StringIO(), force_terminal=ci, color_system=None, width=80)
+    search(tmp_path, console, monkeypatch)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert [line.split()[:2] for line in lines] == [["trial", str(number)] for number in range(TRIALS)]
+
+
+def test_a_view_of_many_trials_stays_within_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(live, "REFRESH", 0.0)
+    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=60, height=12, record=True)
+    words = ["experiment=digits_mlp", "name=wide", f"search.runs={tmp_path}", "search.trials=200"]
+    config = compose([*words, "search.parallel=40"]).config
+    with runs.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:
+        while study.ask():
+            pass
+        view.refresh()
+        picture = [line for line in console.export_text().splitlines() if line.strip()]
+    assert len(picture) <= 12
+    assert max(map(len, picture)) <= 60
+    assert picture[-1] == "and 35 more"
