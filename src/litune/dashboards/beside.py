@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from litune.backends import View
+from litune.workers import limits
 
 _GRACE = 5.0  # seconds
 
@@ -20,7 +21,12 @@ def opened(directory: Path, view: View) -> Iterator[None]:
     """Serve optuna-dashboard and TensorBoard of a run meanwhile, and say their addresses when they are up."""
     command = [sys.executable, "-m", "litune", "dashboard", str(directory)]
     process = subprocess.Popen(  # noqa: S603 - our own command
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a Ctrl-C in the terminal is the driver's business
+        preexec_fn=limits.die_with_parent,  # a system call, which takes no lock
     )
     assert process.stdout
     said = threading.Thread(target=_say, args=(process.stdout, view), daemon=True)

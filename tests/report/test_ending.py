@@ -1,0 +1,40 @@
+"""What the terminal shows when a search has ended."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from litune.report.ending import print_ending
+
+
+def shown(run: Path) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    print_ending(console, run)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_way_to_the_best_is_a_curve_in_ascii_within_80_columns(recorded: Callable[..., Path]) -> None:
+    _, _, curve = shown(recorded("forty", 40)).partition("best val_acc so far (*)\n")
+    lines = curve.splitlines()[:8]
+    assert curve.isascii()
+    assert max(map(len, lines)) <= 80
+    best, *_, first, foot = lines
+    assert best.count("*") > 0
+    assert "*" in first
+    assert best.index("*") > first.index("*")
+    assert foot.endswith("+---------------------------------------- 40 trials")
+
+
+def test_what_mattered_and_what_pruning_saved_take_a_line_each(recorded: Callable[..., Path]) -> None:
+    lines = shown(recorded("again", 40)).splitlines()
+    assert any(line.startswith("what mattered: optimizer.lr ") for line in lines)
+    assert any(line.startswith("pruning saved ") and line.endswith("%)") for line in lines)
+
+
+def test_a_search_of_two_trials_has_a_leaderboard_and_no_curve(recorded: Callable[..., Path]) -> None:
+    text = shown(recorded("two", 2))
+    assert "optimizer.lr" in text
+    assert "so far" not in text
