@@ -112,7 +112,7 @@ def page_noted(directory: Path, view: View) -> Iterator[None]:
         return
     path = directory / RAY_PAGE
     path.write_text(f"http://{address}\n")
-    view.say(f"Ray's dashboard: http://{address}")
+    view.say(f"Ray's dashboard: http://{address} (if it asks for a token: ray get-auth-token)")
     try:
         yield
     finally:
