@@ -14,7 +14,7 @@ from litune.report.importance import importances
 from litune.report.progress import saved_by_pruning, whole_length
 
 _HEIGHT, _WIDTH = 7, 60
-_FEWEST = 4  # complete trials; fewer make no curve
+_FEWEST = 4  # complete trials; fewer, or a best that never improved, make no curve
 
 
 def print_ending(console: Console, directory: Path) -> None:
@@ -35,16 +35,15 @@ def print_ending(console: Console, directory: Path) -> None:
 def curve(facts: Facts, width: int) -> list[str]:
     """Return the best score so far over the trials as lines of ASCII; the other scores within its range as dots."""
     best = [(number, value) for number, value in best_so_far(facts) if math.isfinite(value)]
-    if len(best) < _FEWEST:
+    low, high = min((value for _, value in best), default=0.0), max((value for _, value in best), default=0.0)
+    if len(best) < _FEWEST or low == high:
         return []
-    low, high = min(value for _, value in best), max(value for _, value in best)
-    span = (high - low) or 1.0
     last = max(1, len(facts.rows) - 1)
     columns = min(width, len(facts.rows))
     grid = [[" "] * columns for _ in range(_HEIGHT)]
 
     def place(number: int, value: float) -> tuple[int, int]:
-        return round((high - value) / span * (_HEIGHT - 1)), number * (columns - 1) // last
+        return round((high - value) / (high - low) * (_HEIGHT - 1)), number * (columns - 1) // last
 
     for row in facts.board:
         if row.score is not None and low <= row.score <= high:
