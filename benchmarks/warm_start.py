@@ -23,7 +23,7 @@ from litune.table import TrialRow
 from litune.transfer import Known, learn
 from litune.trial import Outcome, TrialState
 
-SEEDS = range(11)
+SEEDS = range(21)
 TRIALS = (5, 10, 25)
 EARLIER = 40
 NAMES = {"tpe": ("branin", "rosenbrock-4", "training-like"), "gp": ("branin", "training-like"),

@@ -67,6 +67,18 @@ def _digest(options: argparse.Namespace) -> int:
     return runs.show_digest(options.run)
 
 
+def _declare_confirm(parser: argparse.ArgumentParser) -> None:
+    _one_run(parser)
+    parser.add_argument("--top", type=int, default=3, help="how many of the best trials (3)")
+    parser.add_argument("--seeds", type=int, default=5, help="how many trainings of each (5); more continue")
+
+
+def _confirm(options: argparse.Namespace) -> int:
+    from litune import confirm
+
+    return confirm.confirm(options.run, options.top, options.seeds)
+
+
 def _declare_report(parser: argparse.ArgumentParser) -> None:
     _one_run(parser)
     parser.add_argument("--format", choices=("html", "md"), default="html")
@@ -156,6 +168,11 @@ COMMANDS = {
     "test": Command(meaning="test the best trial's checkpoint on the test data", declare=_declare_test, run=_test),
     "predict": Command(
         meaning="what the best trial's checkpoint predicts, as CSV", declare=_declare_predict, run=_predict
+    ),
+    "confirm": Command(
+        meaning="train the best trials again on fresh seeds: which is truly the best, and how good?",
+        declare=_declare_confirm,
+        run=_confirm,
     ),
     "report": Command(meaning="what a run found, as one HTML page or Markdown", declare=_declare_report, run=_report),
     "compare": Command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import signal
@@ -23,15 +24,21 @@ from litune.workers import limits
 from litune.workers.pool import Message, Workers
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from litune.study import Study
 
 INTERRUPTED = 130
 
 
-def run_search(config: DictConfig) -> int:
-    """Run or continue the search that the config describes; return the exit code."""
+def run_search(config: DictConfig, conclude: Callable[[Console, Study], None] | None = None) -> int:
+    """Run or continue the search that the config describes; return the exit code.
+
+    `conclude` shows and writes what it found; by default the leaderboard and best.yaml.
+    """
     from litune import checks
 
+    conclude = conclude or functools.partial(_conclude, config)
     space = checks.load_space(config)
     if problems := checks.check(config, space):
         raise InputError(problems)
@@ -49,7 +56,7 @@ def run_search(config: DictConfig) -> int:
             for step in steps:
                 _raise_for(workers.answer() if workers else step())
             with runs.private(), runs.opened(config, space) as study:
-                return _watch(config, study, lambda view: backend.run(study, workers, view))
+                return _watch(config, study, lambda view: backend.run(study, workers, view), conclude)
     finally:
         if workers:
             workers.close()
@@ -88,12 +95,12 @@ def _raise_for(answer: Message) -> None:
         raise SearchFailed(f"the process that loads the model's classes and data ended with status {answer['died']}")
 
 
-def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None]) -> int:
+def _watch(
+    config: DictConfig, study: Study, run: Callable[[backends.View], None], conclude: Callable[[Console, Study], None]
+) -> int:
     """Run the backend under the live view, then show and write what the search found."""
     from rich.console import Console
 
-    from litune import runs
-    from litune.report.ending import print_ending
     from litune.report.live import ConsoleView
 
     console = Console(highlight=False)
@@ -107,23 +114,33 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     except KeyboardInterrupt:
         interrupted = True
     study.commit()
-    best = study.best()
-    print_ending(console, study.directory)
-    if best:
-        path = runs.write_best(study.directory, config, best, vars(study.terms))
-        place = _relative(study.directory)
-        console.print(
-            f"best: {_relative(path)}\ntrain it: python train.py --config-file {_relative(path)}\n"
-            f"see it: litune report {place}; litune dashboard {place}",
-            soft_wrap=True,
-        )
+    conclude(console, study)
     if interrupted:
         console.print(f"interrupted; continue with: {' '.join(sys.argv)}", soft_wrap=True)
         return INTERRUPTED
     if study.stopped:
         console.print(f"stopped early: {study.stopped}", soft_wrap=True, markup=False)
     console.print(f"digest {study.digest()}", soft_wrap=True)
-    return 0 if best or not study.failed_alike else 1
+    return 0 if study.best() or not study.failed_alike else 1
+
+
+def _conclude(config: DictConfig, console: Console, study: Study) -> None:
+    """Show what was found, and name the best trial, the confirmed one if there is one, in best.yaml."""
+    from litune import confirmation, runs
+    from litune.report import confirmed
+    from litune.report.ending import print_ending
+
+    print_ending(console, study.directory)
+    best, found = confirmation.chosen(study.directory, study.rows, study.objective)
+    if best:
+        note = confirmed.note(found, study.objective)
+        path = relative(runs.write_best(study.directory, config, best, vars(study.terms), note))
+        place = relative(study.directory)
+        console.print(
+            f"best: {path}\ntrain it: python train.py --config-file {path}\n"
+            f"see it: litune report {place}; litune dashboard {place}",
+            soft_wrap=True,
+        )
 
 
 def _dashboards(config: DictConfig, study: Study, view: backends.View) -> contextlib.AbstractContextManager[None]:
@@ -138,7 +155,8 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _relative(path: Path) -> Path:
+def relative(path: Path) -> Path:
+    """Return the path as a person here would type it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
@@ -161,7 +179,7 @@ def run_single(config: DictConfig) -> int:
     if outcome.failure:
         print(f"{outcome.failure.kind.value}: {outcome.failure.message}", file=sys.stderr)
         return 1
-    print(f"{objective.metric} ({objective.reduce}): {outcome.score!r}\nin {_relative(directory)}")
+    print(f"{objective.metric} ({objective.reduce}): {outcome.score!r}\nin {relative(directory)}")
     return 0
 
 
@@ -189,6 +207,9 @@ def replay(run: str, number: int) -> int:
             Problem(where=str(directory), key="trial", got=str(number), expected=f"0 to {len(ledger.rows) - 1}")
         )
     row = ledger.rows[number]
+    if row.schedule:
+        expected = "a trial whose params stayed as they were: this one's changed while it trained"
+        raise InputError(Problem(where=str(directory), key="trial", got=str(number), expected=expected))
     again = runs.best_config(config, row, ledger.about["terms"])
     place = next(path for path in _numbered(directory / "replays" / f"{number:04d}") if not path.exists())
     place.mkdir(mode=0o700, parents=True)

@@ -43,6 +43,8 @@ RAY_PAGE = "ray-page"
 PACKAGES = ("litune", "torch", "pytorch-lightning", "lightning", "optuna", "numpy")
 # The sections of the config that no trial's outcome depends on; of `search` only what Terms takes from it counts.
 _APART = ("name", "dashboard", "backend", "search", "logger")
+# ... and of `backend` what chooses and stops trials in the study's place.
+OWN = ("searcher", "scheduler", "mutate", "tuner", "assessor")
 _IN_NAME = ("algorithm", "pruner", "seed_per_trial")
 
 
@@ -164,10 +166,16 @@ def best_config(config: DictConfig, row: TrialRow, terms: Mapping[str, Any]) -> 
     return configs.merge(configs.merge(config, row.params), again)
 
 
-def write_best(directory: Path, config: DictConfig, row: TrialRow, terms: Mapping[str, Any]) -> Path:
-    """Write best.yaml and return its path."""
+def write_best(directory: Path, config: DictConfig, row: TrialRow, terms: Mapping[str, Any], note: str = "") -> Path:
+    """Write best.yaml, with the note in its head, and return its path."""
     path = directory / "best.yaml"
     head = f"# trial {row.number} of {directory.name}: {config.objective.metric} = {row.score!r}\n"
+    if row.schedule:
+        head += (
+            "# its params changed while it trained; with these, the last ones, from the start on it scores otherwise\n"
+        )
+        row = replace(row, params=row.schedule[-1]["params"])
+    head += f"# {note}\n" if note else ""
     path.write_text(head + configs.snapshot(best_config(config, row, terms)))
     return path
 
@@ -177,7 +185,11 @@ def _space_text(space: Space) -> str:
 
 
 def _identity(config: DictConfig) -> dict[str, Any]:
-    return {name: section for name, section in configs.stored(config).items() if name not in _APART}
+    stored = configs.stored(config)
+    identity = {name: section for name, section in stored.items() if name not in _APART}
+    if own := {name: stored["backend"][name] for name in OWN if stored["backend"].get(name) is not None}:
+        identity["backend"] = own
+    return identity
 
 
 def _terms(config: DictConfig, space: Space, before: Iterable[EarlierRun]) -> Terms:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from litune import config as configs
 from litune import runs
+from litune.confirmation import Confirmation, latest
 from litune.objective import Objective
 from litune.space import Space
 from litune.table import TrialRow, digest, leaderboard
@@ -29,6 +30,7 @@ class Facts:
     rows: tuple[TrialRow, ...]
     board: tuple[TrialRow, ...]
     digest: str
+    confirmation: Confirmation | None = None
 
     @property
     def name(self) -> str:
@@ -57,6 +59,7 @@ def gather(run: str) -> Facts:
         rows=rows,
         board=tuple(leaderboard(rows, maximize=objective.maximize)),
         digest=digest(rows),
+        confirmation=latest(directory, {row.number: row for row in rows}, objective),
     )
 
 

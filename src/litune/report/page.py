@@ -8,7 +8,8 @@ from pathlib import Path
 
 from litune import runs
 from litune.errors import InputError, Problem
-from litune.report import param_plots, plots, summary
+from litune.report import confirmed, param_plots, plots, summary
+from litune.report.confirmed import Table
 from litune.report.facts import Facts, gather
 from litune.report.importance import FEWEST, Importance, importances
 
@@ -94,6 +95,7 @@ def html(facts: Facts) -> str:
     parts = [
         section("Summary", words),
         section("Leaderboard", table(summary.board(facts))),
+        section("Confirmation", _confirmation(facts)),
         section("Over the search", grid(over)),
         section("What matters", _matters(found, pair)),
         section("Parallel coordinates", across),
@@ -106,6 +108,13 @@ def html(facts: Facts) -> str:
     steps = "".join(f"<p>{escape(why)}:</p><pre>{escape(line)}</pre>" for why, line in summary.commands(facts))
     parts.append(section("How to reproduce", steps))
     return document(f"Search {facts.name}", parts)
+
+
+def _confirmation(facts: Facts) -> str:
+    if facts.confirmation is None:
+        return ""
+    words = "".join(f"<p>{escape(said)}</p>" for said in confirmed.sentences(facts.confirmation, facts.objective))
+    return words + table(confirmed.table(facts.confirmation))
 
 
 def _matters(found: list[Importance], pair: str) -> str:
@@ -143,7 +152,7 @@ def grid(figures: Iterable[str]) -> str:
     return f'<div class="grid2">{inner}</div>' if inner else ""
 
 
-def table(content: summary.Table) -> str:
+def table(content: Table) -> str:
     """Return a table with all its text escaped."""
     head, rows = content
     top = "".join(f"<th>{escape(name)}</th>" for name in head)
@@ -160,6 +169,9 @@ def markdown(facts: Facts) -> str:
     found = importances(facts)
     parts = [f"# Search {_md(facts.name)}", *map(_md, summary.sentences(facts, found))]
     parts += ["## Leaderboard", md_table(summary.board(facts))]
+    if facts.confirmation:
+        parts += ["## Confirmation", *map(_md, confirmed.sentences(facts.confirmation, facts.objective))]
+        parts.append(md_table(confirmed.table(facts.confirmation)))
     if found:
         rows = [[one.name, f"{one.share:.0%}", f"{one.low:.0%} to {one.high:.0%}"] for one in found]
         parts += ["## What matters", md_table((["param", "share", "resampled"], list(rows)))]
@@ -171,7 +183,7 @@ def markdown(facts: Facts) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def md_table(content: summary.Table) -> str:
+def md_table(content: Table) -> str:
     """Return a table in GitHub's Markdown."""
     head, rows = content
     lines = [head, ["---"] * len(head), *rows]

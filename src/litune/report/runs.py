@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from litune import config as configs
-from litune import runs
+from litune import confirmation, runs
 from litune.errors import InputError, LituneError, Problem, nearest
+from litune.report import confirmed
 from litune.report.console import brief
 from litune.table import TrialRow, digest, leaderboard
 from litune.trial import TrialState
@@ -65,11 +66,13 @@ def show_best(run: str) -> int:
     """Print the best trial's config as YAML, and write it into the run; return 1 where no trial was completed."""
     directory = runs.find(run)
     config, _, ledger = runs.read(directory)
-    board = leaderboard(ledger.rows.values(), maximize=configs.objective(config).maximize)
-    if not board:
+    objective = configs.objective(config)
+    best, found = confirmation.chosen(directory, ledger.rows, objective)
+    if best is None:
         print("no trial was completed", file=sys.stderr)
         return 1
-    print(runs.write_best(directory, config, board[0], ledger.about["terms"]).read_text(), end="")
+    note = confirmed.note(found, objective)
+    print(runs.write_best(directory, config, best, ledger.about["terms"], note).read_text(), end="")
     return 0
 
 

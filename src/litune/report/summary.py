@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from litune.report import confirmed
+from litune.report.confirmed import Table
 from litune.report.console import brief, describe
 from litune.report.facts import Facts, wall_seconds
 from litune.report.importance import Importance
 from litune.report.progress import clock, improvements
 from litune.table import TrialRow
 from litune.trial import TrialState
-
-Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # head, rows
 
 
 def sentences(facts: Facts, found: Sequence[Importance]) -> list[str]:
@@ -42,6 +42,8 @@ def sentences(facts: Facts, found: Sequence[Importance]) -> list[str]:
             f"{first.name} matters most: {first.share:.0%} of what the params matter "
             f"({first.low:.0%} to {first.high:.0%} over resampled trials)."
         )
+    if facts.confirmation:
+        return said + confirmed.sentences(facts.confirmation, facts.objective)[:1]
     said.append("Each score is of one seed: part of the winner's lead may be luck, as the best of many scores is.")
     return said
 
@@ -110,6 +112,8 @@ def commands(facts: Facts) -> list[tuple[str, str]]:
     if facts.board:
         found.insert(1, ("train the best again", f"python train.py --config-file {place}/best.yaml"))
         number = facts.board[0].number
+        if facts.confirmation is None:
+            found.append(("find out how good the best ones are on other seeds", f"litune confirm {place}"))
         found.insert(2, ("check that it gives the same bits", f"python train.py replay={place} trial={number}"))
     return found
 
