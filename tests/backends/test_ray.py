@@ -160,6 +160,24 @@ class TestNative:
             assert space.misfits(row.params) == []
             assert row.params["model.k"] in (2, 3, 6, 9)
 
+    def test_a_searcher_of_rays_searches_nested_choices_and_goes_on_with_what_it_was_told(self, tmp_path):
+        adam = {"_name": "torch.optim.Adam", "lr": {"_type": "loguniform", "_value": [0.001, 0.1]}}
+        sgd = {"_name": "torch.optim.SGD", "momentum": {"_type": "uniform", "_value": [0, 0.9]}}
+        nested = {"optimizer": {"_type": "choice", "_value": [adam, sgd]}}
+        nested["model.x"] = {"_type": "uniform", "_value": [0, 1]}
+        (tmp_path / "space.json").write_text(json.dumps(nested))
+        overrides = ("backend.searcher=native", f"search.space={tmp_path}/space.json")
+        for trials in (4, 8):
+            done = run(tmp_path, *overrides, f"search.trials={trials}")
+            assert done.returncode == 0, done.stderr
+            assert "starts anew" not in done.stdout
+        from litune import runs
+
+        _, space, ledger = runs.read(tmp_path / "it")
+        assert len(ledger.rows) == 8
+        assert all(row.state.value == "COMPLETE" and not space.misfits(row.params) for row in ledger.rows.values())
+        assert len({row.params["optimizer._name"] for row in ledger.rows.values()}) == 2
+
     def test_a_trial_that_rays_scheduler_stops_is_pruned_with_the_score_of_its_curve(self, tmp_path):
         done = run(tmp_path, "backend.scheduler=asha", "search.algorithm=random", "search.trials=8")
         assert done.returncode == 0, done.stderr

@@ -107,6 +107,12 @@ def domains(space: Space) -> dict[str, Any]:
     return drawn
 
 
+def _idle(space: Space) -> dict[str, Any]:
+    """Return latents for the parameters that a trial's choices leave out: Ray's searchers know no conditions."""
+    low = {key: parameter.latent.low for key, parameter in space.parameters.items()}
+    return {key: value if space.parameters[key].latent.kind == "float" else int(value) for key, value in low.items()}
+
+
 class Suggest:
     """Suggests by a searcher of Ray's, in place of the study's own algorithm."""
 
@@ -116,7 +122,7 @@ class Suggest:
         ended = [row for row in study.rows.values() if row.ended]
         try:
             for row in ended:
-                latents = study.space.encode(row.params)
+                latents = _idle(study.space) | study.space.encode(row.params)
                 if row.score is not None:
                     searcher.add_evaluated_point(latents, row.score, pruned=row.state is TrialState.PRUNED)
         except (NotImplementedError, AttributeError, TypeError, ValueError):
