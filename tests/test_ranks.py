@@ -62,6 +62,13 @@ def test_a_single_training_runs_under_each_strategy(strategy, tmp_path):
     assert {file.name for file in (tmp_path / "one").glob("rank-*.txt")} == {"rank-0.txt", "rank-1.txt"}
 
 
+def test_the_drivers_own_process_takes_one_device(tmp_path):
+    done = litune("search", *TWO, "backend=local", f"search.runs={tmp_path}/runs")
+    assert done.returncode == 2
+    assert "trainer.devices: got 2; expected 1 with backend=local" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_gpus_are_shared_out_so_many_to_a_trial(tmp_path, monkeypatch):
     monkeypatch.setattr("litune.workers.limits.gpus", lambda: [0, 1, 2, 3, 4])
     monkeypatch.chdir(PROJECT)

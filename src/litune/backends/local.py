@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from omegaconf import DictConfig
+
 from litune.backends import View
+from litune.errors import InputError, Problem
+from litune.parallelism import devices_a_trial
+from litune.space import Space
 from litune.study import Study
 from litune.workers.child import execute
 from litune.workers.limits import alarm
 
 WARM_PARENT = False
+
+
+def check(config: DictConfig, _space: Space) -> None:
+    """Raise InputError for trials on several devices: this process can be forked into ranks for the first one only."""
+    devices = devices_a_trial(config)
+    if devices > 1:
+        expected = "1 with backend=local, which trains in the driver's own process"
+        raise InputError(
+            Problem(key="trainer.devices", got=str(devices), expected=expected, cure="backend=optuna takes several")
+        )
 
 
 def run(study: Study, workers: object, view: View) -> None:  # noqa: ARG001 - the signature that backends share

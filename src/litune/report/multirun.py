@@ -60,15 +60,18 @@ def _found(job: Job) -> Mapping[str, Any]:
     file = job.directory / OUTCOME
     if file.is_file():
         outcome = Outcome.from_json(json.loads(file.read_text()))
-        state = outcome.failure.kind.value if outcome.failure else outcome.state.value
-        score = "" if outcome.score is None else outcome.score
-        return {"state": state, job.metric: score, "validations": len(outcome.history), "seconds": _seconds(outcome)}
+        return {
+            "state": outcome.failure.kind.value if outcome.failure else outcome.state.value,
+            job.metric: "" if outcome.score is None else outcome.score,
+            "validations": len(outcome.history),
+            "seconds": round(outcome.seconds, 1),
+        }
     facts = gather(str(job.directory))
-    best = {job.metric: facts.board[0].score, "trial": facts.board[0].number} if facts.board else {}
-    counts = {state.value.lower(): facts.count(state) for state in (TrialState.PRUNED, TrialState.FAILED)}
-    seconds = round(wall_seconds(facts), 1)
-    return {"trials": len(facts.rows), **counts, **best, "seconds": seconds, "digest": facts.digest[:_DIGITS]}
-
-
-def _seconds(outcome: Outcome) -> float:
-    return round(outcome.seconds, 1)
+    return {
+        "trials": len(facts.rows),
+        **{state.value.lower(): facts.count(state) for state in (TrialState.PRUNED, TrialState.FAILED)},
+        job.metric: facts.board[0].score if facts.board else "",
+        "trial": facts.board[0].number if facts.board else "",
+        "seconds": round(wall_seconds(facts), 1),
+        "digest": facts.digest[:_DIGITS],
+    }
