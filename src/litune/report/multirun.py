@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from litune.report.facts import gather, wall_seconds
 from litune.runs import OUTCOME
 from litune.trial import Outcome, TrialState
 
-_DIGITS = 12  # of a digest, as litune compare shows it
+_DIGITS = 8  # of a digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +36,13 @@ def show(jobs: Sequence[Job], root: Path) -> None:
     """Print the table of the runs, and write it under the directory of the run directories."""
     rows = [{**_swept(job, jobs), "run": job.directory.name, **_found(job)} for job in jobs]
     names = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
+    telling = [name for name in names if any(row.get(name) != 0 for row in rows)]  # none pruned: no column of zeros
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
+    for name in telling:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(brief(row.get(name, "")) for name in names))
-    Console(highlight=False).print(table)
+        table.add_row(*(brief(row.get(name, "")) for name in telling))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 10_000).print(table)
     path = next(path for path in (root / f"multirun-{n}.csv" for n in itertools.count(1)) if not path.exists())
     with path.open("x", newline="") as lines:
         writer = csv.DictWriter(lines, fieldnames=names, restval="")
@@ -71,7 +73,6 @@ def _found(job: Job) -> Mapping[str, Any]:
         "trials": len(facts.rows),
         **{state.value.lower(): facts.count(state) for state in (TrialState.PRUNED, TrialState.FAILED)},
         job.metric: facts.board[0].score if facts.board else "",
-        "trial": facts.board[0].number if facts.board else "",
         "seconds": round(wall_seconds(facts), 1),
         "digest": facts.digest[:_DIGITS],
     }
