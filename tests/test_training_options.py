@@ -104,6 +104,18 @@ def test_the_learning_rate_is_monitored(tmp_path):
     assert [float(row["lr-Adam"]) for row in rows(tmp_path) if row.get("lr-Adam")] == [0.01] * 3
 
 
+def test_a_plateau_of_the_objective_is_judged_the_objectives_way(tmp_path):
+    monitor = {"_target_": f"{CALLBACKS}.LearningRateMonitor", "logging_interval": "epoch"}
+    plateau = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "patience": 0, "factor": 0.1}
+    outcome = train(tmp_path, callbacks={"rate": monitor}, lr_scheduler=plateau)  # of an accuracy that rises
+    rate, best, expected = 0.01, 0.0, []
+    for value in outcome.history.values():
+        expected.append(rate)
+        rate, best = (rate, value) if value > best * (1 + 1e-4) else (rate * 0.1, best)
+    assert [float(row["lr-Adam"]) for row in rows(tmp_path) if row.get("lr-Adam")] == pytest.approx(expected)
+    assert outcome.history[2] > outcome.history[1]
+
+
 def test_weights_are_averaged(tmp_path):
     swa = {"_target_": f"{CALLBACKS}.StochasticWeightAveraging", "swa_lrs": 0.05, "swa_epoch_start": 1}
     train(tmp_path, callbacks={"swa": swa})

@@ -135,7 +135,9 @@ def configure_optimizers(module: Any, config: DictConfig) -> Any:
         section["total_steps"] = int(module.trainer.estimated_stepping_batches)
         options.setdefault("interval", "step")
     if scheduler is torch.optim.lr_scheduler.ReduceLROnPlateau:
-        options.setdefault("monitor", config.objective.metric)
+        monitor = options.setdefault("monitor", config.objective.metric)
+        if monitor == config.objective.metric:
+            section.setdefault("mode", config.objective.mode)
     built = targets.instantiate(section, optimizer=optimizer)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": built, **options}}
 
