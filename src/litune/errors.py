@@ -6,6 +6,7 @@
     │   ├── StudyChanged   a study is resumed with another config, space or seed
     │   └── StudyLocked    another driver is at work on the study
     ├── LedgerDamaged      the ledger is not one, was cut, or is of a newer version; exit code 2
+    ├── LedgerUnwritable   the disk is full, or the database is gone, in mid-search; exit code 1
     └── SearchFailed       the search ran and could not end well; exit code 1
 
 A Problem prints as `FILE:LINE: key.path: got X; expected Y; did you mean Z? CURE`, with the parts that are known.
@@ -81,6 +82,10 @@ class LedgerDamaged(LituneError):
     """The ledger cannot be read as one."""
 
     exit_code = 2
+
+
+class LedgerUnwritable(LituneError):
+    """What was learnt cannot be made durable; what was durable before still is."""
 
 
 class SearchFailed(LituneError):

@@ -31,7 +31,7 @@ from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
-from litune.errors import LedgerDamaged
+from litune.errors import LedgerDamaged, LedgerUnwritable
 from litune.space import Space
 from litune.suggest import shown
 from litune.table import TrialRow
@@ -39,6 +39,7 @@ from litune.trial import Failure, FailureClass, Outcome, TrialState
 
 FILE = "ledger.db"
 ATTRIBUTE = "litune"
+_OPENING = 0x6C6974756E65  # the number of the lock in PostgreSQL: "litune"
 
 _trials: Any = models.TrialModel.__table__
 _params: Any = models.TrialParamModel.__table__
@@ -64,7 +65,7 @@ def create(url: str, name: str, *, metric: str, maximize: bool, about: Mapping[s
 
     A kill may come between the two steps, so either may be done already.
     """
-    with _translated(url):
+    with _translated(url), _alone(url):
         storage = _storage(url)
         try:
             study = storage.get_study_id_from_name(name)
@@ -87,8 +88,9 @@ class Ledger:
 
     def __init__(self, url: str, name: str, storage: RDBStorage | None = None) -> None:
         """Open the study `name`; KeyError where there is none."""
+        self._url = url
         with _translated(url):
-            self._engine: sa.Engine = (storage or _storage(url)).engine
+            self._engine: sa.Engine = (storage or _opened(url)).engine
             with self._engine.connect() as connection:
                 self._study, self.about = _find_study(connection, name)
                 self._ids, self.rows = _read(connection, self._study)
@@ -114,13 +116,14 @@ class Ledger:
         self.rows[number] = replace(row, history={**row.history, step: value})
         stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
         if previous is not None:
-            same = (_reports.c.trial_id == sa.bindparam("key")) & (_reports.c.step == sa.bindparam("at"))
-            self._pending.append((_reports.delete().where(same), number, [{"at": step}]))
+            self._unreport(number, step)
         columns = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
         self._pending.append((_reports.insert(), number, [columns]))
 
     def finish(self, number: int, outcome: Outcome) -> None:
         """Record how a trial, or a leg of it, ended."""
+        for step in self.rows[number].history.keys() - outcome.history.keys():
+            self._unreport(number, step)  # an earlier attempt got further than the one that counts
         for step, value in outcome.history.items():
             self.report(number, step, value)
         ending = {
@@ -138,12 +141,20 @@ class Ledger:
                 columns = {"objective": 0, "value": stored, "value_type": kind}
                 self._pending.append((_values.insert(), number, [columns]))
 
+    def _unreport(self, number: int, step: int) -> None:
+        same = (_reports.c.trial_id == sa.bindparam("key")) & (_reports.c.step == sa.bindparam("at"))
+        self._pending.append((_reports.delete().where(same), number, [{"at": step}]))
+
     def commit(self) -> None:
         """Make everything recorded so far durable."""
         if not (self._new or self._pending or self._attributes):
             return
         with _uninterrupted():
-            self._write()
+            try:
+                self._write()
+            except sa.exc.SQLAlchemyError as error:
+                cure = "what was recorded before is safe; make room, or the database reachable, and run it again"
+                raise LedgerUnwritable(f"{_place(self._url)}: cannot be written: {_cause(error)}; {cure}") from error
 
     def _write(self) -> None:
         with self._engine.begin() as connection:
@@ -181,12 +192,16 @@ class Ledger:
 def load_study(url: str, name: str) -> optuna.Study:
     """Return the study as Optuna sees it."""
     with _translated(url):
-        return optuna.load_study(study_name=name, storage=_storage(url))
+        return optuna.load_study(study_name=name, storage=_opened(url))
+
+
+def _opened(url: str) -> RDBStorage:
+    with _alone(url):
+        return _storage(url)
 
 
 def _storage(url: str) -> RDBStorage:
-    with _alone(url):
-        storage = RDBStorage(url)
+    storage = RDBStorage(url)
     if storage.engine.name == "sqlite":
         sa.event.listen(storage.engine, "connect", _durable)
         storage.engine.dispose()  # connections made from here on are durable
@@ -205,16 +220,17 @@ def _uninterrupted() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone(url: str) -> Iterator[None]:
-    """Keep other processes from opening a SQLite file meanwhile: whoever opens a new one makes its tables."""
-    if not url.startswith("sqlite:///"):
+    """Keep other processes from opening the database meanwhile: whoever opens a new one makes its tables."""
+    with contextlib.ExitStack() as stack:
+        if url.startswith("sqlite:///"):
+            directory = os.open(Path(url.removeprefix("sqlite:///")).parent, os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, directory)
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        elif sa.engine.make_url(url).get_backend_name() == "postgresql":
+            engine = sa.create_engine(url, poolclass=sa.NullPool)
+            connection = stack.enter_context(engine.connect())  # the lock ends with it
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_OPENING)))
         yield
-        return
-    directory = os.open(Path(url.removeprefix("sqlite:///")).parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(directory)
 
 
 def _durable(connection: Any, _record: Any) -> None:
@@ -227,8 +243,20 @@ def _translated(url: str) -> Iterator[None]:
     try:
         yield
     except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
-        message = f"{sa.engine.make_url(url).render_as_string()}: cannot be read as a ledger: {error}"
-        raise LedgerDamaged(message) from error
+        raise LedgerDamaged(f"{_place(url)}: cannot be used as a ledger: {_cause(error)}") from error
+
+
+def _place(url: str) -> str:
+    """Return the file of a SQLite ledger, else its URL without the password."""
+    parsed = sa.engine.make_url(url)
+    return parsed.database or "" if parsed.get_backend_name() == "sqlite" else parsed.render_as_string()
+
+
+def _cause(error: Exception) -> str:
+    """Return what the database said, without the statement that it was said to."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return str(getattr(error, "orig", None) or error).strip()
 
 
 def _find_study(connection: sa.Connection, name: str) -> tuple[int, dict[str, Any]]:

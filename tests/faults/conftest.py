@@ -1,0 +1,57 @@
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from tests.faults import postgres, searches, tallies
+
+BACKENDS = ["optuna", "ray", "nni"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if tallies.FULL:
+        terminalreporter.section("faults")
+        terminalreporter.write_line("| promise | backend | tried | survived |\n|---|---|---|---|")
+        for one in sorted(tallies.TALLIES, key=lambda one: (int(one.promise[1:]), one.backend)):
+            terminalreporter.write_line(f"| {one.promise} | {one.backend} | {one.tried} | {one.survived} |")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, ...]]:
+    """Return the table of the search that nothing happened to: the same on every backend."""
+    runs = tmp_path_factory.mktemp("undisturbed")
+    searches.finish(searches.command(runs, *searches.TPE))
+    return searches.table(runs)
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    if request.param in ("ray", "nni"):
+        pytest.importorskip(request.param)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    pytest.importorskip("psycopg")
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(postgres.server(tmp_path_factory.mktemp("postgresql")))
+        except postgres.Absent as absent:
+            pytest.skip(str(absent))
+        yield url
+
+
+@pytest.fixture
+def empty() -> Callable[[str], None]:
+    """Return what empties a PostgreSQL database."""
+
+    def drop_all(url: str) -> None:
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(sa.text("drop schema public cascade"))
+            connection.execute(sa.text("create schema public"))
+        engine.dispose()
+
+    return drop_all

@@ -1,0 +1,49 @@
+"""P7: writers beside each other, a study each in one database, get no error and lose nothing."""
+
+import multiprocessing
+from pathlib import Path
+
+from tests.faults.tallies import count, tally
+from tests.faults.writer import check, opened, record
+
+WRITERS = 16
+
+
+def write(url: str, name: str, trials: int, start) -> None:
+    start.wait()
+    ledger = opened(url, name)
+    for number in range(trials):
+        record(ledger, number)
+    ledger.close()
+
+
+def write_at_once(url: str, trials: int) -> list[int]:
+    """Return how many trials of each writer are there in the end."""
+    fork = multiprocessing.get_context("fork")
+    start = fork.Barrier(WRITERS)
+    names = [f"writer-{number}" for number in range(WRITERS)]
+    family = [fork.Process(target=write, args=(url, name, trials, start)) for name in names]
+    for one in family:
+        one.start()
+    for one in family:
+        one.join()
+    assert [one.exitcode for one in family] == [0] * WRITERS
+    found = []
+    for name in names:
+        ledger = opened(url, name)
+        found.append(check(ledger))
+        ledger.close()
+    return found
+
+
+def test_writers_beside_each_other_in_sqlite_lose_nothing(tmp_path: Path) -> None:
+    trials = count(5, 50)
+    with tally("P7", "SQLite") as one, one.attempt(WRITERS * trials):
+        assert write_at_once(f"sqlite:///{tmp_path}/all.db", trials) == [trials] * WRITERS
+
+
+def test_writers_beside_each_other_in_postgresql_lose_nothing(postgresql: str, empty) -> None:
+    trials = count(5, 50)
+    with tally("P7", "PostgreSQL") as one, one.attempt(WRITERS * trials):
+        empty(postgresql)
+        assert write_at_once(postgresql, trials) == [trials] * WRITERS
