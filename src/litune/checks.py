@@ -218,8 +218,8 @@ def _storage(config: DictConfig) -> Iterator[Problem]:
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
     try:
-        dialect = make_url(config.search.storage).get_dialect()
-        dialect.import_dbapi()
+        url = make_url(config.search.storage)
+        url.get_dialect().import_dbapi()
     except (ArgumentError, NoSuchModuleError):
         expected = "an SQLAlchemy URL, such as sqlite:///runs/all.db or postgresql+psycopg://host/database"
         yield Problem(key="search.storage", got="something else", expected=expected)
@@ -231,6 +231,10 @@ def _storage(config: DictConfig) -> Iterator[Problem]:
             expected="one that is",
             cure=cure,
         )
+    else:
+        if url.password and "${" not in configs.stored(config)["search"]["storage"]:
+            expected = "${oc.env:NAME}, and the URL in that variable: it would be readable in files and process lists"
+            yield Problem(key="search.storage", got="a URL with a password in it", expected=expected)
 
 
 def _grid(config: DictConfig, space: Space) -> Iterator[Problem]:

@@ -1,10 +1,9 @@
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
-from tests.faults import postgres, searches, tallies
+from tests.faults import searches, tallies
 
 BACKENDS = ["optuna", "ray", "nni"]
 
@@ -30,17 +29,6 @@ def backend(request: pytest.FixtureRequest) -> str:
     if request.param in ("ray", "nni"):
         pytest.importorskip(request.param)
     return request.param
-
-
-@pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("psycopg")
-    with contextlib.ExitStack() as stack:
-        try:
-            url = stack.enter_context(postgres.server(tmp_path_factory.mktemp("postgresql")))
-        except postgres.Absent as absent:
-            pytest.skip(str(absent))
-        yield url
 
 
 @pytest.fixture

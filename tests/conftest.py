@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from litune import cli
+from tests.faults import postgres
 
 NET = """\
 import pytorch_lightning as pl
@@ -88,3 +90,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], "__file__", None) or "").startswith(f"{tmp_path}{os.sep}"):
             del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    pytest.importorskip("psycopg")
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(postgres.server(tmp_path_factory.mktemp("postgresql")))
+        except postgres.Absent as absent:
+            pytest.skip(str(absent))
+        yield url

@@ -1,0 +1,30 @@
+"""Searches need no network: they run where there is nothing but the loopback address."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.searches import command, ended, finish
+
+WITH_LOOPBACK_UP = """
+import fcntl, os, socket, struct, sys
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+    fcntl.ioctl(one, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+CUT_OFF = ["unshare", "-n", sys.executable, "-c", WITH_LOOPBACK_UP]
+
+
+@pytest.mark.parametrize("backend", ["optuna", "ray", "nni"])
+def test_a_search_runs_with_the_network_cut_off(backend: str, tmp_path: Path) -> None:
+    if backend != "optuna":
+        pytest.importorskip(backend)
+    try:
+        subprocess.run([*CUT_OFF, "/bin/true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"this user may not cut off the network: {error}")
+    finish([*CUT_OFF, *command(tmp_path, "search.algorithm=random", "search.trials=4", backend=backend)])
+    assert ended(tmp_path) == 4
