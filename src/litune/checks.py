@@ -146,6 +146,9 @@ def _sections(plain: Mapping[str, Any]) -> Iterator[Problem]:
         )
     if plain["lr_scheduler"] and not plain["optimizer"]:
         yield Problem(key="lr_scheduler", got="a section", expected="a section optimizer beside it")
+    if plain["trainer"]["max_epochs"] == 0:
+        expected = "at least 1, or -1 for no limit: a training of no epoch has no score"
+        yield Problem(key="trainer.max_epochs", got="0", expected=expected)
     if plain["objective"]["metric"] == "":
         yield Problem(key="objective.metric", got="''", expected="the name of a metric that the model logs")
 
@@ -232,6 +235,11 @@ def _storage(config: DictConfig) -> Iterator[Problem]:
             cure=cure,
         )
     else:
+        holder = Path(url.database or "").absolute().parent
+        if url.get_backend_name() == "sqlite" and url.database and not holder.is_dir():
+            yield Problem(
+                key="search.storage", got=url.database, expected=f"a file in a directory that exists ({holder})"
+            )
         if url.password and "${" not in configs.stored(config)["search"]["storage"]:
             expected = "${oc.env:NAME}, and the URL in that variable: it would be readable in files and process lists"
             yield Problem(key="search.storage", got="a URL with a password in it", expected=expected)
