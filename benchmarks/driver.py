@@ -78,7 +78,7 @@ def record_by_optuna(study: optuna.Study) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as root:
         url = ledgers.storage_url(Path(root), None)
-        ledger = ledgers.create(url, "it", maximize=True, about={})
+        ledger = ledgers.create(url, "it", metric="score", maximize=True, about={})
         sampler = optuna.samplers.RandomSampler(seed=1)
         study = optuna.create_study(storage=f"sqlite:///{root}/optuna.db", sampler=sampler)
         print(f"record: litune {cpu_ms(lambda: record(ledger), 200):.1f} ms a trial")

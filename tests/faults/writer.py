@@ -15,7 +15,7 @@ REPORTS = 5
 
 def opened(url: str, name: str) -> Ledger:
     """Make the study unless it is there, and open it."""
-    return ledgers.create(url, name, maximize=True, about={})
+    return ledgers.create(url, name, maximize=True, metric="score", about={})
 
 
 def record(ledger: Ledger, number: int) -> None:
