@@ -74,24 +74,6 @@ def test_a_killed_worker_changes_nothing(victim: str, undisturbed: list[tuple[st
     assert table(tmp_path) == undisturbed
 
 
-def test_a_sweep_of_everything_at_once_is_survived(
-    backend: str, undisturbed: list[tuple[str, ...]], tmp_path: Path
-) -> None:
-    words = command(tmp_path, *TPE, backend=backend)
-    with tally("P1", f"{backend}, its whole tree") as one:
-        for _ in range(count(1, 10)):
-            with one.attempt():
-                driver = start(words, env=environment(tmp_path))
-                assert wait_for(lambda it=driver: ended(tmp_path) >= 3 or it.poll() is not None, 120)
-                for pid in processes(tmp_path, driver.pid):
-                    os.kill(pid, signal.SIGKILL)
-                driver.wait()
-                assert wait_for(lambda it=driver: not processes(tmp_path, it.pid), 4)
-                finish(words)
-                assert table(tmp_path) == undisturbed
-            shutil.rmtree(tmp_path / "it", ignore_errors=True)
-
-
 def test_ctrl_c_stops_at_once_and_says_how_to_go_on(undisturbed: list[tuple[str, ...]], tmp_path: Path) -> None:
     driver = start(command(tmp_path, *TPE), stdout=subprocess.PIPE)
     assert wait_for(lambda: ended(tmp_path) >= 3, 120)
