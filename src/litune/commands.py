@@ -137,6 +137,12 @@ def _predict(options: argparse.Namespace) -> int:
     return evaluation.predict(options.run, options.trial, options.out)
 
 
+def _space(options: argparse.Namespace) -> int:
+    from litune import proposal
+
+    return proposal.show_space(options.target)
+
+
 def _nni_env(_options: argparse.Namespace) -> int:
     from litune.backends.nni import env
 
@@ -181,6 +187,13 @@ COMMANDS = {
         run=_compare,
     ),
     "dashboard": Command(meaning="the dashboards of a run, live", declare=_declare_dashboard, run=_dashboard),
+    "space": Command(
+        meaning="propose a search space for a model's class, as JSON to edit",
+        declare=lambda parser: parser.add_argument(
+            "target", nargs="+", help="a model, data module or optimizer: package.module:Class"
+        ),
+        run=_space,
+    ),
     "nni-env": Command(meaning="the line that confines a bare nnictl to this machine", run=_nni_env),
     "nni-check": Command(
         meaning="check a config file of nnictl",
