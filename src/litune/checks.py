@@ -20,7 +20,7 @@ from litune.parallelism import LAG, lag_of
 from litune.schema import NAME_PATTERN, Config
 from litune.space import Space, name_of
 
-SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks")
+SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks", "function")
 LARGEST_GRID = 100_000
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "gpfs", "ceph", "beegfs", "afs", "9p"}
 _EXTRAS = {"ray": "ray", "nni": "nni"}
@@ -59,16 +59,17 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
 
 def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
     """Import the targets and return what is wrong with them and their arguments, for the space's params too."""
-    from litune import targets
+    from litune import functions, targets
 
-    base = [*targets.check(config), *_strategy(config)]
+    base = functions.check(config) if config.function else [*targets.check(config), *_strategy(config)]
     if space is None:
         return base
     problems = [problem for problem in base if problem.key not in space.names]  # what is searched is given by the space
     for params in probes(space):
         if _misfits(config, params):
             continue  # check() tells these
-        found = targets.check(configs.merge(config, params))
+        merged = configs.merge(config, params)
+        found = functions.check(merged) if config.function else targets.check(merged)
         found = [problem for problem in found if problem not in base]
         problems += _at_space(config, found)
     return list(dict.fromkeys(problems))
@@ -140,10 +141,9 @@ def _name(name: str | None) -> Iterator[Problem]:
 
 
 def _sections(plain: Mapping[str, Any]) -> Iterator[Problem]:
-    if not plain["model"]:
-        yield Problem(
-            key="model", got="nothing", expected="a section with _target_, the dotted name of your LightningModule"
-        )
+    if not plain["model"] and not plain["function"]:
+        expected = "a section with _target_, the dotted name of your LightningModule; or a section function"
+        yield Problem(key="model", got="nothing", expected=expected)
     if plain["lr_scheduler"] and not plain["optimizer"]:
         yield Problem(key="lr_scheduler", got="a section", expected="a section optimizer beside it")
     if plain["trainer"]["max_epochs"] == 0:

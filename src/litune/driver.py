@@ -8,8 +8,10 @@ import itertools
 import json
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,17 +31,32 @@ if TYPE_CHECKING:
     from litune.study import Study
 
 INTERRUPTED = 130
+Conclude = Callable[["Console", "Study"], None]
 
 
-def run_search(config: DictConfig, conclude: Callable[[Console, Study], None] | None = None) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a search ended: where its run is, and the exit code that the command line has for it."""
+
+    directory: Path
+    code: int
+
+
+def run_search(config: DictConfig, conclude: Conclude | None = None) -> int:
     """Run or continue the search that the config describes; return the exit code.
 
     `conclude` shows and writes what it found; by default the leaderboard and best.yaml.
     """
     from litune import checks
 
+    return carry_out(config, checks.load_space(config), again=" ".join(sys.argv), conclude=conclude).code
+
+
+def carry_out(config: DictConfig, space: Space, *, again: str, conclude: Conclude | None = None) -> Ended:
+    """Run or continue a search; `again` is what continues it if it is interrupted."""
+    from litune import checks
+
     conclude = conclude or functools.partial(_conclude, config)
-    space = checks.load_space(config)
     if problems := checks.check(config, space):
         raise InputError(problems)
     backend = backends.load(config.backend.name)
@@ -47,19 +64,24 @@ def run_search(config: DictConfig, conclude: Callable[[Console, Study], None] | 
         check(config, space)
     steps = warm_up(config, space)
     workers = Workers(steps) if backend.WARM_PARENT else None
-    prepare = getattr(backend, "prepare", contextlib.nullcontext)
+    prepare = getattr(backend, "prepare", _nothing)
     try:
-        with prepare(config):
+        with prepare(config, space):
             from litune import runs  # imports Optuna, while the warm parent imports torch
 
             runs.refuse_if_held(config, space)
             for step in steps:
                 _raise_for(workers.answer() if workers else step())
             with runs.private(), runs.opened(config, space) as study:
-                return _watch(config, study, lambda view: backend.run(study, workers, view), conclude)
+                code = _watch(config, study, lambda view: backend.run(study, workers, view), again, conclude)
+                return Ended(directory=study.directory, code=code)
     finally:
         if workers:
             workers.close()
+
+
+def _nothing(_config: DictConfig, _space: Space) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
 
 
 def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
@@ -96,7 +118,7 @@ def _raise_for(answer: Message) -> None:
 
 
 def _watch(
-    config: DictConfig, study: Study, run: Callable[[backends.View], None], conclude: Callable[[Console, Study], None]
+    config: DictConfig, study: Study, run: Callable[[backends.View], None], again: str, conclude: Conclude
 ) -> int:
     """Run the backend under the live view, then show and write what the search found."""
     from rich.console import Console
@@ -106,17 +128,20 @@ def _watch(
     console = Console(highlight=False)
     for before in study.earlier:
         console.print(str(before), soft_wrap=True, markup=False)
-    signal.signal(signal.SIGTERM, _interrupt)
     interrupted = False
     try:
-        with ConsoleView(study, console) as view, _dashboards(config, study, view):
+        with (
+            _interrupted_by(signal.SIGTERM),
+            ConsoleView(study, console) as view,
+            _dashboards(config, study, view),
+        ):
             run(view)
     except KeyboardInterrupt:
         interrupted = True
     study.commit()
     conclude(console, study)
     if interrupted:
-        console.print(f"interrupted; continue with: {' '.join(sys.argv)}", soft_wrap=True)
+        console.print(f"interrupted; continue with: {again}", soft_wrap=True)
         return INTERRUPTED
     if study.stopped:
         console.print(f"stopped early: {study.stopped}", soft_wrap=True, markup=False)
@@ -151,8 +176,21 @@ def _dashboards(config: DictConfig, study: Study, view: backends.View) -> contex
     return beside.opened(study.directory, view)
 
 
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+@contextlib.contextmanager
+def _interrupted_by(number: int) -> Iterator[None]:
+    """Take the signal for a Ctrl-C meanwhile, where signals can be had: in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def relative(path: Path) -> Path:

@@ -5,11 +5,13 @@ A config may come from somebody else, so it must not be able to run just anythin
     kinds that a training is made of, and torchvision's model functions; torch.load and torch.hub.load are neither;
   - classes of modules that lie in the current directory;
   - whatever is defined in a module that the config lists under `allow`.
+Python's own name for the script or notebook that was started, `__main__`, is none of a file's: see named().
 What counts is where a thing is defined: a name that leads out of its own package (my_pkg.os.system) is refused.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -19,7 +21,7 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +29,7 @@ from typing import Any
 from litune.documents import shown
 from litune.errors import InputError, Problem, nearest
 
+MAIN = "__main__"
 FRAMEWORKS = ("torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning", "litune")
 _NAME = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)+", re.ASCII)
 _FUNCTIONS = ("torchvision.models.", "litune.tasks.")
@@ -44,6 +47,7 @@ _KINDS = {
 _LISTED = 12  # a longer list of names would hide the rest of the message
 
 _trusted: set[str] = set()
+_importing: list[str] = []
 
 
 def trust(modules: Iterable[str]) -> None:
@@ -56,11 +60,56 @@ def locate(path: str) -> Callable[..., Any]:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)  # a console script starts without it
-    found = _located(path, frozenset(_trusted), here)
+    trusted = frozenset(_trusted)
+    found = _in_main(path, trusted) if path.startswith(f"{MAIN}.") else _located(path, trusted, here)
     if isinstance(found, Problem):
         raise InputError(found)
     assert callable(found)
     return found
+
+
+def named(target: Any) -> str:
+    """Return the dotted name by which locate() finds a class or function again; raise InputError where none does.
+
+    What a script defines goes by the script's own module name, so that another process can import it. What a notebook's
+    cell or an interactive session defines has no file: only forks of this process can find it.
+    """
+    module = target.__module__
+    if module == MAIN and (script := _script()):
+        module = script
+        sys.modules.setdefault(script, sys.modules[MAIN])  # else it would be run again to be imported
+    name = f"{module}.{target.__qualname__}"
+    trust([name])
+    for _ in range(2):
+        if "<" not in name and locate(name) is target:
+            return name
+        _located.cache_clear()  # its module was loaded again since
+    cure = "define it at the top level of a module, and import it from there"
+    raise InputError(Problem(got=name, expected="a class or function that its own name leads to", cure=cure))
+
+
+def _script() -> str:
+    """Return the module name of the script that was started; "" for a notebook, an interactive session, `python -c`."""
+    file = getattr(sys.modules[MAIN], "__file__", None)
+    if file is None or not Path(file).is_file() or "get_ipython" in vars(sys.modules[MAIN]):
+        return ""
+    spec = sys.modules[MAIN].__spec__
+    if spec is not None:  # python -m package.module
+        return spec.name
+    stem = Path(file).stem
+    return stem if stem.isidentifier() and stem not in sys.stdlib_module_names else ""
+
+
+def _in_main(path: str, trusted: frozenset[str]) -> object:
+    """Return what this process's own script, cell or session defines under the name, or the Problem with it."""
+    found: Any = sys.modules[MAIN]
+    for part in path.split(".")[1:]:
+        found = getattr(found, part, None)
+    if path in trusted and callable(found):
+        return found
+    cure = "put it into a module (a file, such as my_model.py), and import it from there"
+    expected = "a class or function in a module: this one was defined in a notebook or an interactive session"
+    return Problem(got=path, expected=expected, cure=cure)
 
 
 @functools.cache
@@ -125,7 +174,8 @@ def _imported(path: str) -> Any:
     for depth in range(1, len(parts)):
         name = ".".join(parts[:depth])
         try:
-            module = importlib.import_module(name)
+            with _noted(name):
+                module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name != name:
                 return _broken(path, error)
@@ -141,6 +191,20 @@ def _imported(path: str) -> Any:
             return _absent(path, found, part)
         found = getattr(found, part)
     return found
+
+
+@contextlib.contextmanager
+def _noted(name: str) -> Iterator[None]:
+    _importing.append(name)
+    try:
+        yield
+    finally:
+        _importing.pop()
+
+
+def importing() -> str:
+    """Return the module that locate() is importing now; "" if none."""
+    return _importing[-1] if _importing else ""
 
 
 def _absent(path: str, owner: Any, part: str) -> Problem:
@@ -173,6 +237,8 @@ def _refused(path: str, target: Any, trusted: frozenset[str], here: str) -> Prob
     if not isinstance(target, type) and not inspect.isroutine(target):
         return Problem(got=f"{path} ({type(target).__name__})", expected="a class")
     home = f"{target.__module__}.{target.__qualname__}"
+    if target.__module__ == MAIN and (script := _script()):
+        home = f"{script}.{target.__qualname__}"
     root = home.partition(".")[0]
     if _is_trusted(home, trusted):
         return None

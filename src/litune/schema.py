@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MISSING: Any = "???"  # as OmegaConf spells a value that must be given
-OPEN_SECTIONS = ("model", "data", "optimizer", "lr_scheduler", "criterion", "callbacks", "logger")
+OPEN_SECTIONS = ("model", "data", "optimizer", "lr_scheduler", "criterion", "callbacks", "logger", "function")
 NAME_PATTERN = r"[A-Za-z0-9._-]{1,80}"
 
 _LOGGERS = {
@@ -185,6 +185,9 @@ class Config:
     name: str | None = setting("name of the run; null: the experiment's name and a short digest", None)
     seed: int = setting("seed of the search and of every training", 42, least=0, most=2**32 - 1)
     allow: list[str] = setting("modules of your own that _target_ may name, besides those in this directory", [])
+    function: dict[str, Any] | None = setting(
+        "instead of a model: _target_, a function of (params, trial) that returns the score; the rest are params", {}
+    )
     model: dict[str, Any] = setting("the LightningModule: _target_ and its arguments", {})
     data: dict[str, Any] | None = setting("the LightningDataModule: _target_ and its arguments; or nothing", {})
     optimizer: dict[str, Any] | None = setting("a torch optimizer: _target_ and its arguments; or the model's own", {})

@@ -19,7 +19,7 @@ import torch
 from omegaconf import DictConfig
 
 from litune import config as configs
-from litune import loggers, ranks, resumption, targets
+from litune import functions, loggers, ranks, resumption, targets
 from litune.objective import Objective
 from litune.reporting import EpochSeeds, Report
 from litune.retune import Retune
@@ -31,6 +31,8 @@ warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`"
 
 def run_trial(config: DictConfig, trial: Trial) -> Outcome:
     """Train once, as the merged config says, and return how it ended. What the user's code raises is not caught."""
+    if config.function:
+        return functions.run(config, trial)
     started = time.monotonic()
     made_of = loggers.hyperparameters(config, trial.params)
     config = targets.typed(config)
@@ -75,6 +77,9 @@ def _score(report: Report, objective: Objective) -> float:
 
 def load_ahead(config: DictConfig) -> None:
     """Load the data, and what a first fit would import, so that processes forked from this one share the pages."""
+    if config.function:
+        functions.load(config)
+        return
     if any("TensorBoardLogger" in section._target_ for section in config.logger.values() if section):
         importlib.import_module("torch.utils.tensorboard")
         importlib.import_module("tensorboard.summary")

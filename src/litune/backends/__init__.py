@@ -29,8 +29,8 @@ class View(Protocol):
 class Backend(Protocol):
     """An engine. WARM_PARENT: whether run() is given workers forked from a warm parent, or None.
 
-    It may also have `check(config, space)`, which raises InputError before anything is started, and `prepare(config)`,
-    a context manager around the whole search, entered while the parent warms up.
+    It may also have `check(config, space)`, which raises InputError before anything is started, and
+    `prepare(config, space)`, a context manager around the whole search, entered while the parent warms up.
     """
 
     WARM_PARENT: bool

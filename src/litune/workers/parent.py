@@ -231,6 +231,7 @@ def _work(client: _Client, request: dict[str, Any]) -> int:
     null = os.open(os.devnull, os.O_RDONLY)
     for fd, onto in ((null, 0), (log, 1), (log, 2)):
         os.dup2(fd, onto)
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a notebook has put others in their place
     # a child may touch CUDA, and the check that must not is asked for at every step of an optimizer
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     limits.use_devices(job.devices)

@@ -45,16 +45,15 @@ def check(config: DictConfig, space: Space) -> None:
         raise InputError(problems)
 
 
-def prepare(config: DictConfig) -> AbstractContextManager[Any]:
+def prepare(config: DictConfig, space: Space) -> AbstractContextManager[Any]:
     """Start NNI's manager while the warm parent imports torch."""
     from contextlib import nullcontext
 
     if config.backend.manager:
         return nullcontext()
-    from litune import checks as general
     from litune.backends.nni import launch
 
-    return launch.started(config, general.load_space(config))
+    return launch.started(config, space)
 
 
 def run(study: Study, workers: Workers, view: View) -> None:

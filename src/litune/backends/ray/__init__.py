@@ -32,7 +32,7 @@ def check(config: DictConfig, space: Space) -> None:
     checks.check(config, space)
 
 
-def prepare(config: DictConfig) -> AbstractContextManager[Any]:
+def prepare(config: DictConfig, _space: Space) -> AbstractContextManager[Any]:
     """Start or join Ray, while the warm parent imports torch; leave it at the end."""
     from litune.backends.ray import checks, cluster
     from litune.parallelism import parallel_of

@@ -1,0 +1,130 @@
+"""What a search found, as Python sees it: read from the run directory, so that it can be had again at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from omegaconf import DictConfig
+
+from litune import config as configs
+from litune import functions, ledger, runs, table, targets
+from litune.errors import InputError, Problem
+from litune.signatures import TARGET
+from litune.table import TrialRow
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best trial: its params, its score, its checkpoint (None for a function, or if none was kept)."""
+
+    number: int
+    params: Mapping[str, Any]
+    score: float
+    checkpoint: Path | None
+    directory: Path
+    config: DictConfig = field(repr=False)
+
+    def load(self) -> Any:
+        """Return the model as it was at its best validation, in evaluation mode; raise InputError without one."""
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            cure = "search.keep_checkpoints says how many trials keep theirs"
+            got = f"no checkpoint of trial {self.number}"
+            raise InputError(Problem(where=str(self.directory), got=got, expected="one to load", cure=cure))
+        import torch
+
+        from litune import training
+
+        targets.trust(self.config.allow)
+        model = training.build_module(targets.typed(self.config))
+        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        model.load_state_dict(state["state_dict"])
+        return model.eval()
+
+
+class SearchResult:
+    """A search by its run directory. `rows` is the trial table."""
+
+    def __init__(self, directory: str | Path) -> None:
+        """Read the run in the directory, or of that name under runs/."""
+        self.directory = runs.find(str(directory))
+        self.config, self.space, book = runs.read(self.directory)
+        self.rows: list[TrialRow] = [book.rows[number] for number in sorted(book.rows)]
+        self._terms = book.about["terms"]
+        book.close()
+
+    @property
+    def best(self) -> Best:
+        """The best complete trial; raise InputError where none was completed."""
+        board = table.leaderboard(self.rows, maximize=configs.objective(self.config).maximize)
+        if not board:
+            raise InputError(Problem(where=str(self.directory), got="no trial that was completed", expected="one"))
+        row = board[0]
+        assert row.score is not None
+        return Best(
+            number=row.number,
+            params=self._params(row),
+            score=row.score,
+            checkpoint=Path(row.checkpoint) if row.checkpoint else None,
+            directory=self.directory / "trials" / f"{row.number:04d}",
+            config=runs.best_config(self.config, row, self._terms),
+        )
+
+    @overload
+    def trials(self, form: Literal["rows"] = "rows") -> list[dict[str, Any]]: ...
+    @overload
+    def trials(self, form: Literal["pandas"]) -> pd.DataFrame: ...
+    def trials(self, form: str = "rows") -> Any:
+        """Return a row a trial: number, state, score, its params, seconds, failure; as dicts, or as a DataFrame."""
+        rows = [
+            {
+                "number": row.number,
+                "state": row.state.value,
+                "score": row.score,
+                **self._params(row),
+                "seconds": row.seconds,
+                "failure": row.failure.kind.value if row.failure else None,
+            }
+            for row in self.rows
+        ]
+        if form != "pandas":
+            return rows
+        import pandas as pd
+
+        return pd.DataFrame(rows).set_index("number")
+
+    @property
+    def study(self) -> optuna.Study:
+        """The run as Optuna's study, for its plots and its dashboard."""
+        import optuna
+
+        url = ledger.storage_url(self.directory, self.config.search.storage)
+        return optuna.load_study(study_name=self.directory.name, storage=url)
+
+    @property
+    def digest(self) -> str:
+        """One hash of the whole trial table: equal digests, the same search."""
+        return table.digest(self.rows)
+
+    def report(self, form: Literal["html", "md"] = "html") -> Path:
+        """Write what the search found as one page into the run directory and return its path."""
+        from litune.report import page
+
+        path = self.directory / f"report.{form}"
+        page.write_report(str(self.directory), form, str(path))
+        return path
+
+    def __repr__(self) -> str:
+        ended = sum(row.ended for row in self.rows)
+        return f"<SearchResult {self.directory.name}: {ended} trials, digest {self.digest[:8]}>"
+
+    def _params(self, row: TrialRow) -> dict[str, Any]:
+        """Return a trial's params; those of a function by the names that it knows them by."""
+        prefix = f"{functions.SECTION}." if self.config.function.get(TARGET) else ""
+        return {name.removeprefix(prefix): value for name, value in row.params.items()}

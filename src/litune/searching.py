@@ -1,0 +1,210 @@
+"""litune.search: the search of the command line, asked for from Python with classes in place of their names."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import DictConfig
+
+from litune import config as configs
+from litune import functions, locate, space_file
+from litune.errors import InputError, Problem, SearchFailed, nearest
+from litune.hydra_app import backend_names
+from litune.parameters import Categorical, Float, Int, Normal, Parameter
+from litune.result import SearchResult
+from litune.schema import Config, SearchConfig
+from litune.signatures import TARGET
+from litune.space import Space
+
+WHERE = "litune.search"
+SCORE = "score"  # the metric of a function that names none
+_SEARCH = tuple(field.name for field in fields(SearchConfig) if field.name != "space")
+_SECTIONS = tuple(field.name for field in fields(Config))
+_BUILT = ("optimizer", "lr_scheduler", "criterion", "callbacks", "logger")
+
+
+def search(
+    function: Callable[[dict[str, Any], functions.FunctionTrial], float | None] | None = None,
+    *,
+    model: type | str | None = None,
+    data: type | str | None = None,
+    space: Mapping[str, Any] | str | Path,
+    metric: str | None = None,
+    mode: Literal["max", "min"] = "max",
+    trials: int = 20,
+    backend: str | Mapping[str, Any] = "optuna",
+    model_args: Mapping[str, Any] | None = None,
+    data_args: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> SearchResult:
+    """Search the best params of a LightningModule, or of a plain function, and return what was found.
+
+    The same call again continues where it stopped, or returns at once. InputError tells all that is wrong with it.
+
+    function      instead of a model: train(params, trial) -> score, with trial.report(step, value), trial.should_stop()
+    model, data   LightningModule and LightningDataModule: the classes, or their dotted names
+    space         {"model.lr": litune.loguniform(1e-4, 1e-1), "data.batch_size": [32, 64]}; for a function {"lr": ...};
+                  NNI's {"_type", "_value"} too; or the path of a search space file
+    metric        the name under which the model logs what is optimised
+    backend       optuna, ray, nni or local; or {"name": "ray", "num_cpus": 8}
+    model_args    arguments of the model that are not searched; data_args likewise
+    options       fields of `search` (pruner="median", parallel=2, runs="runs"), and sections and fields of the config:
+                  seed=1, trainer={"max_epochs": 5}, optimizer={"_target_": torch.optim.Adam, "lr": 1e-3}
+    """
+    if locate.importing():
+        cure = 'put the search below: if __name__ == "__main__":'
+        got = f"a search while {locate.importing()} is imported"
+        raise InputError(Problem(where=WHERE, got=got, expected="one when the script is run", cure=cure))
+    asked: dict[str, Any] = {"objective": {"mode": mode}, "search": {"trials": trials}}
+    asked["backend"] = {"name": backend} if isinstance(backend, str) else dict(backend)
+    names: list[str] = []
+    problems = _options(options, asked)
+    given = [(functions.SECTION, function, None), ("model", model, model_args), ("data", data, data_args)]
+    for key, target, arguments in given:
+        if target is not None:
+            asked[key] = {TARGET: target, **(arguments or {})}
+        elif arguments:
+            problems.append(Problem(key=f"{key}_args", got=repr(dict(arguments)), expected=f"nothing without {key}"))
+    for key in (functions.SECTION, "model", "data", *_BUILT):
+        if asked.get(key):
+            asked[key] = _by_name(asked[key], key, names, problems)
+    asked["objective"]["metric"] = metric or (SCORE if function else None)
+    if asked["objective"]["metric"] is None:
+        expected = "the name under which the model logs what is optimised, such as val_loss"
+        problems.append(Problem(key="metric", got="nothing", expected=expected))
+    asked["allow"] = [*asked.get("allow", ()), *names]
+    asked.setdefault("experiment", _experiment(function or model))
+    parameters = _space(space, problems, prefix=f"{functions.SECTION}." if function else "")
+    config = _config(asked, problems)
+    if problems or parameters is None or config is None:
+        raise InputError(replace(problem, where=problem.where or WHERE) for problem in problems)
+    return _found(config, parameters)
+
+
+def _found(config: DictConfig, space: Space) -> SearchResult:
+    from litune import driver
+
+    _refuse_gpu_in_use(config)
+    try:
+        ended = driver.carry_out(config, space, again="the same call")
+    except InputError as error:
+        error.problems = [replace(problem, where=problem.where or WHERE) for problem in error.problems]
+        error.args = ("\n".join(str(problem) for problem in error.problems),)
+        raise
+    if ended.code == driver.INTERRUPTED:
+        raise KeyboardInterrupt
+    result = SearchResult(ended.directory)
+    if ended.code:
+        message = next(row.failure.message for row in result.rows if row.failure)
+        raise SearchFailed(f"every trial failed alike; the first one: {message}")
+    return result
+
+
+def _options(options: Mapping[str, Any], asked: dict[str, Any]) -> list[Problem]:
+    """Put each option where the config has it; return those that have no place there."""
+    problems = []
+    for name, value in options.items():
+        first = name.partition(".")[0]
+        place = "search" if name in _SEARCH else None
+        if place:
+            asked[place][name] = value
+        elif first not in _SECTIONS:
+            known = [*inspect.signature(search).parameters, *_SEARCH, *_SECTIONS]
+            known = [word for word in known if word not in ("options", "function")]
+            expected = "an argument, a field of search, or a section of the config"
+            near = nearest(name, known)
+            problems.append(Problem(key=name, got="an unknown argument", expected=expected, nearest=near))
+        elif isinstance(value, Mapping) and name in asked:
+            asked[name] = {**asked[name], **value}
+        else:
+            _put(asked, name.split("."), value)
+    return problems
+
+
+def _put(asked: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        asked = asked.setdefault(part, {})
+    asked[path[-1]] = value
+
+
+def _by_name(value: Any, key: str, names: list[str], problems: list[Problem]) -> Any:
+    """Return the value with each class or function replaced by its dotted name, which `names` takes up."""
+    if isinstance(value, type) and key in _BUILT:
+        value = {TARGET: value}
+    if isinstance(value, Mapping):
+        return {name: _by_name(item, f"{key}.{name}", names, problems) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_by_name(item, f"{key}.{number}", names, problems) for number, item in enumerate(value)]
+    if not key.endswith(TARGET) or isinstance(value, str):
+        return value
+    if not (isinstance(value, type) or inspect.isroutine(value)):
+        cure = f"give the class, and its arguments by {key.partition('.')[0]}_args"
+        problems.append(Problem(key=key.removesuffix(f".{TARGET}"), got=repr(value), expected="a class", cure=cure))
+        return None
+    try:
+        name = locate.named(value)
+    except InputError as error:
+        problems += [replace(problem, key=key.removesuffix(f".{TARGET}")) for problem in error.problems]
+        return None
+    if name.partition(".")[0] not in locate.FRAMEWORKS:
+        names.append(name)
+    return name
+
+
+def _experiment(target: Any) -> str:
+    """Return what the run is called by: the name of the model or function."""
+    return "search" if target is None else str(getattr(target, "__name__", target)).rpartition(".")[2]
+
+
+def _space(given: Mapping[str, Any] | str | Path, problems: list[Problem], *, prefix: str) -> Space | None:
+    try:
+        if not isinstance(given, Mapping):
+            return space_file.load(Path(given))
+        return space_file.parse({_prefixed(key, prefix): _spec(value) for key, value in given.items()})
+    except InputError as error:
+        problems += [replace(problem, key=problem.key or "space") for problem in error.problems]
+        return None
+
+
+def _prefixed(key: str, prefix: str) -> str:
+    return key if key.startswith(prefix) else f"{prefix}{key}"
+
+
+def _spec(value: Any) -> Any:
+    """Return NNI's form of a parameter, given as such, as one of litune's ranges, or as the list of its choices."""
+    if isinstance(value, (Float, Int, Normal, Categorical)):
+        parameter: Parameter = value
+        [spec] = space_file.dump(Space.of({"it": parameter})).values()
+        return spec
+    return {"_type": "choice", "_value": list(value)} if isinstance(value, (list, tuple)) else value
+
+
+def _config(asked: Mapping[str, Any], problems: list[Problem]) -> DictConfig | None:
+    name = str(asked["backend"].get("name"))
+    if name not in backend_names():
+        expected = f"one of {', '.join(sorted(backend_names()))}"
+        near = nearest(name, backend_names())
+        problems.append(Problem(key="backend", got=repr(name), expected=expected, nearest=near))
+        return None
+    try:
+        return configs.from_plain(asked)
+    except InputError as error:
+        problems += [problem for problem in error.problems if problem.key not in {p.key for p in problems}]
+        return None
+
+
+def _refuse_gpu_in_use(config: DictConfig) -> None:
+    """Raise InputError where this process has used a GPU already: the trials are forks of it, and CUDA forbids that."""
+    torch = sys.modules.get("torch")
+    if torch is not None and config.backend.name != "local" and torch.cuda.is_initialized():
+        cure = "restart it and search before anything touches the GPU; or backend='local'; or search from a script"
+        raise InputError(
+            Problem(
+                where=WHERE, key="backend", got="a process that uses the GPU", expected="one that has not", cure=cure
+            )
+        )
