@@ -137,6 +137,19 @@ def _predict(options: argparse.Namespace) -> int:
     return evaluation.predict(options.run, options.trial, options.out)
 
 
+def _declare_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path, help="the project's directory")
+    parser.add_argument("--package", help="name of its Python package; without it the directory's name")
+    parser.add_argument("--model", default="LitNet", help="name of the model's class")
+    parser.add_argument("--data", default="MyData", help="name of the data module's class")
+
+
+def _init(options: argparse.Namespace) -> int:
+    from litune import project
+
+    return project.create(options.directory, options.package, options.model, options.data)
+
+
 def _space(options: argparse.Namespace) -> int:
     from litune import proposal
 
@@ -187,6 +200,7 @@ COMMANDS = {
         run=_compare,
     ),
     "dashboard": Command(meaning="the dashboards of a run, live", declare=_declare_dashboard, run=_dashboard),
+    "init": Command(meaning="begin a project: model, data, experiment, space", declare=_declare_init, run=_init),
     "space": Command(
         meaning="propose a search space for a model's class, as JSON to edit",
         declare=lambda parser: parser.add_argument(

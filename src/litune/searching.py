@@ -44,7 +44,8 @@ def search(
 ) -> SearchResult:
     """Search the best params of a LightningModule, or of a plain function, and return what was found.
 
-    The same call again continues where it stopped, or returns at once. InputError tells all that is wrong with it.
+    The same call again continues where it stopped, or returns at once; it does not see that your code has changed, so
+    give a changed one another `name`. InputError tells all that is wrong with the call.
 
     function      instead of a model: train(params, trial) -> score, with trial.report(step, value), trial.should_stop()
     model, data   LightningModule and LightningDataModule: the classes, or their dotted names
@@ -67,14 +68,15 @@ def search(
     given = [(functions.SECTION, function, None), ("model", model, model_args), ("data", data, data_args)]
     for key, target, arguments in given:
         if target is not None:
-            asked[key] = {TARGET: target, **(arguments or {})}
+            asked[key] = {**asked.get(key, {}), TARGET: target, **(arguments or {})}
         elif arguments:
             problems.append(Problem(key=f"{key}_args", got=repr(dict(arguments)), expected=f"nothing without {key}"))
     for key in (functions.SECTION, "model", "data", *_BUILT):
         if asked.get(key):
             asked[key] = _by_name(asked[key], key, names, problems)
-    asked["objective"]["metric"] = metric or (SCORE if function else None)
-    if asked["objective"]["metric"] is None:
+    if metric or function:
+        asked["objective"]["metric"] = metric or SCORE
+    else:
         expected = "the name under which the model logs what is optimised, such as val_loss"
         problems.append(Problem(key="metric", got="nothing", expected=expected))
     asked["allow"] = [*asked.get("allow", ()), *names]

@@ -1,0 +1,151 @@
+"""A stranger's model, data and function, by YAML and from Python, on every backend."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import litune
+from litune.errors import InputError
+
+PROJECT = Path(__file__).parent / "project"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Return a copy of the project in a directory that has nothing to do with litune's."""
+    return Path(shutil.copytree(PROJECT, tmp_path_factory.mktemp("own") / "project"))
+
+
+def python(project, *words):
+    done = subprocess.run(
+        [sys.executable, *words], cwd=project, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-2000:]
+    return done.stdout.splitlines()
+
+
+def by_yaml(project, backend):
+    words = ["--config-dir", "conf", "experiment=waves", f"backend={backend}", f"name=yaml-{backend}"]
+    return python(project, "-m", "litune", "search", *words)[-1].removeprefix("digest ")
+
+
+@pytest.fixture(scope="module")
+def reference(project):
+    return by_yaml(project, "local")
+
+
+def test_python_finds_what_yaml_finds(project, reference):
+    assert python(project, "tune.py", "optuna")[-1] == reference
+
+
+def test_ray_finds_it_too(project, reference):
+    pytest.importorskip("ray")
+    assert by_yaml(project, "ray") == reference
+
+
+def test_nni_finds_it_too_from_python(project, reference):
+    pytest.importorskip("nni")
+    assert python(project, "tune.py", "nni")[-1] == reference
+
+
+def test_a_model_and_a_function_of_the_script_itself(project):
+    found = json.loads(python(project, "in_main.py")[-1])
+    assert found["model"] == "Wide"
+    assert found["rate"]
+    assert found["checkpoint"]
+    assert found["lowest"]
+    assert found["columns"] == ["state", "score", "model.learning_rate", "seconds", "failure"]
+    assert found["optuna"] == ["COMPLETE", "COMPLETE"]
+    assert found["report"]
+    states = [row["state"] for row in found["function"]]
+    assert len(states) == 12
+    assert {"COMPLETE", "PRUNED"} == set(states)
+    assert all(row["score"] == 4 * row["slope"] for row in found["function"] if row["state"] == "COMPLETE")
+    assert found["digests"][0] == found["digests"][1]
+
+
+def test_a_model_without_a_file_works_where_it_is_defined(project):
+    lines = (project / "in_main.py").read_text().replace("trials=12", "trials=3").rpartition("if __name__")[
+        0
+    ] + "main()\n"
+    done = subprocess.run(
+        [sys.executable, "-"], input=lines, cwd=project, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    [run] = [
+        path for path in (project / "runs").glob("Wide-*") if "__main__.Wide" in (path / "config.yaml").read_text()
+    ]
+    elsewhere = subprocess.run(
+        [sys.executable, "-m", "litune", "train", "--config-file", f"{run}/best.yaml"],
+        cwd=project, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert elsewhere.returncode == 2
+    assert "got __main__.Wide; expected a class or function in a module" in elsewhere.stderr
+    assert "put it into a module" in elsewhere.stderr
+
+
+def test_a_script_that_searches_whenever_it_is_imported_is_told_so(project):
+    (project / "conf" / "experiment" / "unguarded.yaml").write_text(
+        "# @package _global_\nmodel: {_target_: unguarded.Mine}\nobjective: {metric: m}\ntrainer: {accelerator: cpu}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "litune", "train", "--config-dir", "conf", "experiment=unguarded"],
+        cwd=project, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert 'put the search below: if __name__ == "__main__":' in done.stderr
+
+
+def test_import_litune_loads_nothing_heavy():
+    code = "import sys, litune; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "optuna", "ray", "nni", "hydra", "omegaconf", "numpy", "yaml"} & set(done.stdout.split())
+    assert {"search", "SearchResult", "loguniform", "choice"} <= set(dir(litune))
+
+
+def nothing(params, trial):
+    return 0.0
+
+
+def one_argument(params):
+    return 0.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"space": {"x": litune.uniform(1, 0)}}, ["x: "]),
+        ({"space": {"x": [1, 2]}, "trails": 3}, ["trails: got an unknown argument", "did you mean trials?"]),
+        ({"space": {"x": [1, 2]}, "backend": "optna"}, ["backend: got 'optna'", "did you mean optuna?"]),
+        ({"space": {"x": [1, 2]}, "trials": 0}, ["search.trials: got 0; expected at least 1"]),
+        ({"space": {"x": [1, 2]}, "data_args": {"window": 3}}, ["data_args: ", "expected nothing without data"]),
+        ({"space": {"x": [1, 2]}, "mode": "up", "parallel": 0}, ["objective.mode: got 'up'", "search.parallel: got 0"]),
+    ],
+)
+def test_what_is_wrong_with_the_call_is_told_at_once(tmp_path, monkeypatch, arguments, expected):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        litune.search(nothing, **{"trials": 1, **arguments})
+    for words in ["litune.search: ", *expected]:
+        assert words in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_class_inside_a_function_has_no_name_to_be_found_by():
+    class Hidden:
+        pass
+
+    with pytest.raises(InputError, match="define it at the top level of a module"):
+        litune.search(model=Hidden, space={"model.x": [1]}, metric="m")
+
+
+def test_a_function_must_take_params_and_trial(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"one_argument\(params\); expected a function of \(params, trial\)"):
+        litune.search(one_argument, space={"x": [1, 2]}, backend="local")

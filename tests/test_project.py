@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from litune import cli
+
+
+def test_a_new_project_searches_and_passes_its_own_test(tmp_path, capsys):
+    directory = tmp_path / "blood-cells"
+    assert cli.main(["init", str(directory), "--model", "CellNet", "--data", "Slides"]) == 0
+    assert "python search.py" in capsys.readouterr().out
+    assert "class CellNet(pl.LightningModule)" in (directory / "blood_cells" / "model.py").read_text()
+    options = {"cwd": directory, "capture_output": True, "text": True, "timeout": 200, "check": False}
+    words = ["search.trials=2", "trainer.max_epochs=1", "search.threads=1", "trainer.accelerator=cpu"]
+    searched = subprocess.run([sys.executable, "search.py", *words], **options)
+    assert searched.returncode == 0, searched.stderr
+    assert "trial 1 COMPLETE" in searched.stdout
+    checked = subprocess.run([sys.executable, "-m", "litune", "nni-check", "nni_config.yml"], **options)
+    assert checked.returncode == 0, checked.stderr
+    tested = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], **options)
+    assert tested.returncode == 0, tested.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--package", "my-pkg"], "--package: got 'my-pkg'; expected a Python name"),
+        (["--package", "json"], "--package: got 'json'; expected a name that no other module has"),
+        (["--model", "class"], "--model: got 'class'; expected a Python name"),
+    ],
+)
+def test_names_that_cannot_be_are_refused_before_anything_is_written(tmp_path, capsys, words, expected):
+    assert cli.main(["init", str(tmp_path / "new"), *words]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_is_overwritten(tmp_path, capsys):
+    (tmp_path / "search.py").write_text("mine")
+    assert cli.main(["init", str(tmp_path), "--package", "mine"]) == 2
+    assert f"{tmp_path}/search.py, which is there already" in capsys.readouterr().err
+    assert (tmp_path / "search.py").read_text() == "mine"
