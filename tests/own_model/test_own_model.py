@@ -71,9 +71,8 @@ def test_a_model_and_a_function_of_the_script_itself(project):
 
 
 def test_a_model_without_a_file_works_where_it_is_defined(project):
-    lines = (project / "in_main.py").read_text().replace("trials=12", "trials=3").rpartition("if __name__")[
-        0
-    ] + "main()\n"
+    script = (project / "in_main.py").read_text().replace("trials=12", "trials=3").replace("again", "once_more")
+    lines = script.rpartition("if __name__")[0] + "main()\n"
     done = subprocess.run(
         [sys.executable, "-"], input=lines, cwd=project, capture_output=True, text=True, timeout=120, check=False
     )
@@ -120,7 +119,7 @@ def one_argument(params):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"space": {"x": litune.uniform(1, 0)}}, ["x: "]),
+        ({"space": {"x": litune.uniform(1, 0)}}, ["function.x._value: got [1.0, 0.0]; expected low below high"]),
         ({"space": {"x": [1, 2]}, "trails": 3}, ["trails: got an unknown argument", "did you mean trials?"]),
         ({"space": {"x": [1, 2]}, "backend": "optna"}, ["backend: got 'optna'", "did you mean optuna?"]),
         ({"space": {"x": [1, 2]}, "trials": 0}, ["search.trials: got 0; expected at least 1"]),
