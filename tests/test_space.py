@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from litune.errors import InputError
 from litune.parameters import Normal, multiple
 from litune.space import (
     Space,
@@ -58,6 +59,19 @@ def test_both_ends_of_a_type_are_what_nni_says(kind):
 )  # fmt: skip
 def test_the_constructors_mean_what_the_file_means(constructor, values):
     assert constructor(*values) == made(constructor.__name__, values)
+
+
+@pytest.mark.parametrize(
+    ("constructor", "values"),
+    [
+        (uniform, [1, 0]), (uniform, [1, 1]), (uniform, [0, math.nan]), (loguniform, [0, 1]), (quniform, [0, 1, 0]),
+        (normal, [0, 0]), (qlognormal, [0, 1, -1]), (lognormal, [0, 1e9]), (randint, [3, 3]), (randint, [0, 2.5]),
+        (uniform, [None, 1]), (choice, []), (choice, [1, 1]), (choice, [math.inf]),
+    ],
+)  # fmt: skip
+def test_a_constructor_refuses_what_the_file_refuses(constructor, values):
+    with pytest.raises(InputError, match=f"{constructor.__name__}: got .*; expected "):
+        constructor(*values)
 
 
 def test_randint_excludes_its_upper_bound():

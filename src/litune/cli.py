@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from litune import interrupts
 from litune.arguments import WHERE
-from litune.errors import InputError, LituneError, Problem, nearest
+from litune.errors import InputError, LituneError, Problem, StudyLocked, nearest
 
 if TYPE_CHECKING:
+    import argparse
+
     from omegaconf import DictConfig
 
 
@@ -29,12 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def search_main(argv: Sequence[str] | None = None, *, program: str = "python search.py") -> int:
     """Run or continue a search and return the exit code."""
-    return _reported(lambda: _search(list(sys.argv[1:] if argv is None else argv), program))
+    given = list(sys.argv[1:] if argv is None else argv)
+    return _reported(lambda: interrupts.stoppable(lambda: _search(given, program)))
 
 
 def train_main(argv: Sequence[str] | None = None, *, program: str = "python train.py") -> int:
     """Train once, or replay a recorded trial, and return the exit code."""
-    return _reported(lambda: _train(list(sys.argv[1:] if argv is None else argv), program))
+    given = list(sys.argv[1:] if argv is None else argv)
+    return _reported(lambda: interrupts.stoppable(lambda: _train(given, program)))
 
 
 def _dispatch(command: str, argv: list[str]) -> int:
@@ -54,10 +59,17 @@ def _dispatch(command: str, argv: list[str]) -> int:
 def _search(argv: list[str], program: str) -> int:
     from litune import launch, manual
 
-    def carry_out(config: DictConfig) -> int:
+    def carry_out(config: DictConfig, options: argparse.Namespace) -> int:
         from litune import driver
 
-        return driver.run_search(config)
+        try:
+            return driver.run_search(config)
+        except StudyLocked:
+            if not options.join:
+                raise
+        from litune import checks, follow
+
+        return follow.follow(config, checks.load_space(config))
 
     return launch.run(argv, program, manual.SEARCH, carry_out, searching=True)
 
@@ -68,7 +80,7 @@ def _train(argv: list[str], program: str) -> int:
     if any(word.startswith(("replay=", "trial=")) for word in argv):
         return _replay(argv)
 
-    def carry_out(config: DictConfig) -> int:
+    def carry_out(config: DictConfig, _options: argparse.Namespace) -> int:
         from litune import driver
 
         return driver.run_single(config)

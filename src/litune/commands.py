@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from litune.arguments import Arguments
-from litune.errors import InputError
+from litune.arguments import WHERE, Arguments
+from litune.errors import InputError, Problem
 
 RUN = "a run directory, or its name under runs/"
 
@@ -32,7 +32,18 @@ def _one_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help=RUN)
 
 
-def _doctor(_options: argparse.Namespace) -> int:
+def _declare_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", help=f"{RUN}; without it the installation is checked")
+    parser.add_argument("--fix", action="store_true", help="repair what can be repaired in the run")
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    if options.run:
+        from litune import checkup
+
+        return checkup.main(options.run, fix=options.fix)
+    if options.fix:
+        raise InputError(Problem(where=WHERE, got="--fix without a run", expected="litune doctor RUN --fix"))
     from litune import doctor
 
     return doctor.main()
@@ -173,7 +184,7 @@ def _nni_check(options: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "doctor": Command(meaning="check the installation", run=_doctor),
+    "doctor": Command(meaning="check the installation, or one run", declare=_declare_doctor, run=_doctor),
     "list": Command(
         meaning="the runs under runs/",
         declare=lambda parser: parser.add_argument(

@@ -16,7 +16,7 @@ from omegaconf.nodes import AnyNode, FloatNode, IntegerNode
 from litune.documents import read
 from litune.errors import InputError, Problem, nearest
 from litune.objective import Objective
-from litune.schema import BACKENDS, OPEN_SECTIONS, Config
+from litune.schema import BACKENDS, MISSING, OPEN_SECTIONS, Config
 
 CHOICE_SUFFIX = "._name"
 _LISTED = 20  # a longer list of names would hide the rest of the message
@@ -46,10 +46,13 @@ def from_plain(data: Mapping[str, Any]) -> DictConfig:
     config = schema()
     values = dict(data)
     backend = values.pop("backend", None)
-    if backend:
+    problems = []
+    if isinstance(backend, Mapping) and isinstance(backend.get("name"), str):
         config.backend = backend_schema(backend["name"])
         values["backend"] = backend
-    problems = [problem for key, value in _items(config, values) if (problem := assign(config, key, value))]
+    elif backend not in (None, MISSING):
+        problems.append(Problem(key="backend", got=_got(backend), expected="a section with the backend's name"))
+    problems += [problem for key, value in _items(config, values) if (problem := assign(config, key, value))]
     if problems:
         raise InputError(problems)
     return sealed(config)

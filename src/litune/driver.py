@@ -6,9 +6,7 @@ import contextlib
 import functools
 import itertools
 import json
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from litune import backends
+from litune import backends, interrupts, processes
 from litune import config as configs
 from litune.errors import InputError, Problem, SearchFailed
 from litune.space import Space
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 
     from litune.study import Study
 
-INTERRUPTED = 130
 Conclude = Callable[["Console", "Study"], None]
 
 
@@ -49,11 +46,11 @@ def run_search(config: DictConfig, conclude: Conclude | None = None) -> int:
     """
     from litune import checks
 
-    return carry_out(config, checks.load_space(config), again=" ".join(sys.argv), conclude=conclude).code
+    return carry_out(config, checks.load_space(config), conclude=conclude).code
 
 
-def carry_out(config: DictConfig, space: Space, *, again: str, conclude: Conclude | None = None) -> Ended:
-    """Run or continue a search; `again` is what continues it if it is interrupted."""
+def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = None) -> Ended:
+    """Run or continue a search of this space, whatever search.space names."""
     from litune import checks
 
     conclude = conclude or functools.partial(_conclude, config)
@@ -73,7 +70,9 @@ def carry_out(config: DictConfig, space: Space, *, again: str, conclude: Conclud
             for step in steps:
                 _raise_for(workers.answer() if workers else step())
             with runs.private(), runs.opened(config, space) as study:
-                code = _watch(config, study, lambda view: backend.run(study, workers, view), again, conclude)
+                for process in processes.of_trial(study.directory / "trials"):
+                    processes.end(process)  # of a driver that was killed together with its warm parent
+                code = _watch(config, study, lambda view: backend.run(study, workers, view), conclude)
                 return Ended(directory=study.directory, code=code)
     finally:
         if workers:
@@ -117,9 +116,7 @@ def _raise_for(answer: Message) -> None:
         raise SearchFailed(f"the process that loads the model's classes and data ended with status {answer['died']}")
 
 
-def _watch(
-    config: DictConfig, study: Study, run: Callable[[backends.View], None], again: str, conclude: Conclude
-) -> int:
+def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None], conclude: Conclude) -> int:
     """Run the backend under the live view, then show and write what the search found."""
     from rich.console import Console
 
@@ -128,21 +125,24 @@ def _watch(
     console = Console(highlight=False)
     for before in study.earlier:
         console.print(str(before), soft_wrap=True, markup=False)
-    interrupted = False
     try:
-        with (
-            _interrupted_by(signal.SIGTERM),
-            ConsoleView(study, console) as view,
-            _dashboards(config, study, view),
-        ):
+        with ConsoleView(study, console) as view, _dashboards(config, study, view):
             run(view)
-    except KeyboardInterrupt:
-        interrupted = True
-    study.commit()
+    except BaseException:  # what a library makes of an interruption may be any exception
+        study.set_aside()
+        if interrupts.requested():
+            conclude(console, study)
+        raise
+    left = study.set_aside()
     conclude(console, study)
-    if interrupted:
-        console.print(f"interrupted; continue with: {again}", soft_wrap=True)
-        return INTERRUPTED
+    if study.overdue and (left or len(study.rows) < study.total):
+        interrupted = f"; trials {', '.join(map(str, left))} were running" if left else ""
+        console.print(
+            f"stopped early: search.timeout={config.search.timeout:g} s is over{interrupted}; "
+            f"continue with: {interrupts.command_line()}",
+            soft_wrap=True,
+            markup=False,
+        )
     if study.stopped:
         console.print(f"stopped early: {study.stopped}", soft_wrap=True, markup=False)
     console.print(f"digest {study.digest()}", soft_wrap=True)
@@ -174,23 +174,6 @@ def _dashboards(config: DictConfig, study: Study, view: backends.View) -> contex
     from litune.dashboards import beside
 
     return beside.opened(study.directory, view)
-
-
-@contextlib.contextmanager
-def _interrupted_by(number: int) -> Iterator[None]:
-    """Take the signal for a Ctrl-C meanwhile, where signals can be had: in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
 
 
 def relative(path: Path) -> Path:

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from litune.compose import Composed
 
 
-def run(argv: list[str], program: str, usage: str, carry_out: Callable[[DictConfig], int], *, searching: bool) -> int:
+CarryOut = Callable[["DictConfig", argparse.Namespace], int]  # what is done with a composed config, and the options
+_DETACH = "--detach"
+
+
+def run(argv: list[str], program: str, usage: str, carry_out: CarryOut, *, searching: bool) -> int:
     """Do what Hydra's own main would: help, completion, show the config, or run it once or for each combination."""
-    options = _options(argv, program)
+    options = _options(argv, program, searching=searching)
     if options.help:
         _print_help(usage, program, options.config_dir)
         return 0
@@ -48,12 +52,21 @@ def run(argv: list[str], program: str, usage: str, carry_out: Callable[[DictConf
     if len(set(names)) < len(names):
         expected = "a name for each run, or none: then each gets its own"
         raise InputError(Problem(where=WHERE, key="name", got=f"{names[0]} for {len(jobs)} runs", expected=expected))
+    if searching and options.detach:
+        from litune import checks, detach
+
+        config = composed[0].config
+        return detach.start(config, checks.load_space(config), [word for word in argv if word != _DETACH])
+
+    def each(config: DictConfig) -> int:
+        return carry_out(config, options)
+
     if len(jobs) == 1:
-        return _started(composed[0], carry_out)
-    return _each(composed, jobs, carry_out, searching=searching)
+        return _started(composed[0], each)
+    return _each(composed, jobs, each, searching=searching)
 
 
-def _options(argv: list[str], program: str) -> argparse.Namespace:
+def _options(argv: list[str], program: str, *, searching: bool) -> argparse.Namespace:
     parser = Arguments(prog=program, add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--help", "-h", action="store_true")
@@ -65,10 +78,14 @@ def _options(argv: list[str], program: str) -> argparse.Namespace:
     parser.add_argument("--config-file", type=Path)
     parser.add_argument("--info", "-i", nargs="?", const="all")
     parser.add_argument("--shell-completion", "-sc", action="store_true")
+    if searching:
+        parser.add_argument(_DETACH, action="store_true")
+        parser.add_argument("--join", action="store_true")
     options, unknown = parser.parse_known_intermixed_args(argv)
     if unknown:
         raise InputError([_flag(word) for word in unknown])
-    both = [flag for flag in ("cfg", "multirun", "info", "shell_completion") if getattr(options, flag)]
+    alone = ("cfg", "multirun", "info", "shell_completion", "detach")
+    both = [flag for flag in alone if getattr(options, flag, False)]
     if len(both) > 1:
         got = " and ".join(f"--{flag.replace('_', '-')}" for flag in both)
         raise InputError(Problem(where=WHERE, got=f"{got} together", expected="one of them"))
@@ -78,7 +95,8 @@ def _options(argv: list[str], program: str) -> argparse.Namespace:
 
 
 def _flag(word: str) -> Problem:
-    flags = ("--help", "--cfg", "--resolve", "--package", "--multirun", "--config-dir", "--config-file", "--info")
+    flags = ["--help", "--cfg", "--resolve", "--package", "--multirun", "--config-dir", "--config-file", "--info"]
+    flags += [_DETACH, "--join"]
     name = word.partition("=")[0]
     alike = nearest(name, flags) or _override_like(name.lstrip("-"))
     return Problem(where=WHERE, got=word, expected="KEY=VALUE without dashes, or an option of --help", nearest=alike)

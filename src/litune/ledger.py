@@ -11,14 +11,13 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
-import json
 import os
 import signal
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,12 @@ from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
+from litune import attribute
 from litune.errors import LedgerDamaged, LedgerUnwritable
 from litune.space import Space
 from litune.suggest import shown
 from litune.table import TrialRow
-from litune.trial import Failure, FailureClass, Outcome, TrialState
+from litune.trial import Outcome
 
 FILE = "ledger.db"
 ATTRIBUTE = "litune"
@@ -46,13 +46,6 @@ _params: Any = models.TrialParamModel.__table__
 _attributes: Any = models.TrialUserAttributeModel.__table__
 _values: Any = models.TrialValueModel.__table__
 _reports: Any = models.TrialIntermediateValueModel.__table__
-_optuna_state = {
-    TrialState.RUNNING: OptunaState.RUNNING,
-    TrialState.PAUSED: OptunaState.RUNNING,
-    TrialState.COMPLETE: OptunaState.COMPLETE,
-    TrialState.PRUNED: OptunaState.PRUNED,
-    TrialState.FAILED: OptunaState.FAIL,
-}
 
 
 def storage_url(directory: Path, storage: str | None) -> str:
@@ -76,7 +69,7 @@ def create(url: str, name: str, *, metric: str, maximize: bool, about: Mapping[s
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 optuna.load_study(study_name=name, storage=storage).set_metric_names([metric])
         if ATTRIBUTE not in storage.get_study_user_attrs(study):
-            storage.set_study_user_attr(study, ATTRIBUTE, dict(about))
+            storage.set_study_user_attr(study, ATTRIBUTE, attribute.of_study(about))
         return Ledger(url, name, storage)
 
 
@@ -93,7 +86,10 @@ class Ledger:
             self._engine: sa.Engine = (storage or _opened(url)).engine
             with self._engine.connect() as connection:
                 self._study, self.about = _find_study(connection, name)
-                self._ids, self.rows = _read(connection, self._study)
+                try:
+                    self._ids, self.rows = _read(connection, self._study)
+                except (ValueError, TypeError, KeyError, AttributeError) as error:
+                    raise LedgerDamaged(f"{_place(url)}: a trial in it cannot be read: {error!r}") from error
         self._pending: list[tuple[Any, int, list[dict[str, Any]]]] = []  # statement, trial, values
         self._new: dict[int, TrialRow] = {}
         self._attributes: set[int] = set()
@@ -134,7 +130,7 @@ class Ledger:
         self.rows[number] = row
         self._attributes.add(number)
         if row.ended:
-            columns = {"state": _optuna_state[row.state], "datetime_complete": _utc(time.time())}
+            columns = {"state": attribute.OPTUNA_STATE[row.state], "datetime_complete": _utc(time.time())}
             self._pending.append((_trials.update().where(_trials.c.trial_id == sa.bindparam("key")), number, [columns]))
             if row.score is not None:
                 stored, kind = models.TrialValueModel.value_to_stored_repr(row.score)
@@ -167,7 +163,7 @@ class Ledger:
                 connection.execute(statement, [{**row, key: self._ids[number]} for row in rows])
             touched = [self._ids[number] for number in self._attributes]
             connection.execute(_attributes.delete().where(_attributes.c.trial_id.in_(touched)))
-            texts = [(self._ids[number], _to_attribute(self.rows[number])) for number in sorted(self._attributes)]
+            texts = [(self._ids[number], attribute.of_row(self.rows[number])) for number in sorted(self._attributes)]
             if texts:
                 rows = [{"trial_id": key, "key": ATTRIBUTE, "value_json": text} for key, text in texts]
                 connection.execute(_attributes.insert(), rows)
@@ -267,7 +263,7 @@ def _find_study(connection: sa.Connection, name: str) -> tuple[int, dict[str, An
         raise KeyError(name)
     mine = (attributes.c.study_id == study) & (attributes.c.key == ATTRIBUTE)
     about = connection.scalar(sa.select(attributes.c.value_json).where(mine))
-    return study, json.loads(about) if about else {}
+    return study, attribute.study_of(about) if about else {}
 
 
 def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], dict[int, TrialRow]]:
@@ -286,39 +282,11 @@ def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], dict[i
     attributes: dict[int, str] = dict(connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).all())
     ids, rows = {}, {}
     for key, number, state, value in found:
-        row = _from_attribute(attributes.get(key), number, state, value, dict(sorted(history[key].items())))
+        row = attribute.row_of(attributes.get(key), number, state, value, dict(sorted(history[key].items())))
         ids[number], rows[number] = key, row
     if sorted(rows) != list(range(len(rows))):
         raise LedgerDamaged(f"the ledger lacks trial {min(set(range(len(rows))) - set(rows))}")
     return ids, rows
-
-
-def _to_attribute(row: TrialRow) -> str:
-    kept = ("params", "seed", "seconds", "where", "attempt", "started", "reused", "checkpoint", "schedule")
-    about: dict[str, Any] = {name: getattr(row, name) for name in kept}
-    about["state"] = row.state.value
-    about["failure"] = row.failure and {**asdict(row.failure), "kind": row.failure.kind.value}
-    if row.ended:
-        about["fingerprint"] = row.fingerprint()
-    return json.dumps({name: value for name, value in about.items() if value not in (None, "", ())})
-
-
-def _from_attribute(
-    text: str | None, number: int, state: OptunaState, score: float | None, history: dict[int, float]
-) -> TrialRow:
-    if text is None:
-        raise LedgerDamaged(f"trial {number} was not written by litune, or its attribute {ATTRIBUTE!r} is lost")
-    about = json.loads(text)
-    fingerprint = about.pop("fingerprint", None)
-    failure = about.pop("failure", None)
-    if failure:
-        about["failure"] = Failure(kind=FailureClass(failure["kind"]), message=failure["message"])
-    about["state"] = TrialState(about["state"])
-    about["schedule"] = tuple(about.get("schedule", ()))
-    row = TrialRow(number=number, score=score, history=history, **about)
-    if row.ended and (row.fingerprint() != fingerprint or state != _optuna_state[row.state]):
-        raise LedgerDamaged(f"trial {number} does not match its fingerprint: the ledger was damaged or edited")
-    return row
 
 
 def _utc(seconds: float) -> datetime.datetime:

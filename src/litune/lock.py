@@ -7,12 +7,14 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from litune.errors import Problem, StudyLocked
 
 FILE = "lock"
+_TRIES, _PAUSE = 3, 0.03  # seconds: is_held() holds it for a moment
 
 
 @contextlib.contextmanager
@@ -22,9 +24,9 @@ def held(directory: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError:
-            raise StudyLocked(_problem(path)) from None
+            raise StudyLocked(_problem(directory)) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
         yield
@@ -32,10 +34,39 @@ def held(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _problem(path: Path) -> Problem:
+def _lock(descriptor: int) -> None:
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_PAUSE)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_held(directory: Path) -> bool:
+    """Say whether a process holds the run's lock."""
     try:
-        holder = json.loads(path.read_text())
-        who = f"the driver with pid {holder['pid']} on {holder['host']} at work on this run"
-    except (ValueError, KeyError):
-        who = "another driver at work on this run"
-    return Problem(where=str(path), got=who, expected="none", cure="wait for it, end it, or give another name=")
+        descriptor = os.open(directory / FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def holder(directory: Path) -> str:
+    """Return who holds the run's lock, in words."""
+    try:
+        found = json.loads((directory / FILE).read_text())
+        return f"the driver with pid {found['pid']} on {found['host']} at work on this run"
+    except (OSError, ValueError, KeyError):
+        return "another driver at work on this run"
+
+
+def _problem(directory: Path) -> Problem:
+    cure = "wait for it, end it, follow it with --join, or give another name="
+    return Problem(where=str(directory / FILE), got=holder(directory), expected="none", cure=cure)

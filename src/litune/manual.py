@@ -21,6 +21,9 @@ usage: {program} [KEY=VALUE ...] [options]
 Search the best hyperparameters of a Lightning model. The same command again continues the search.
 
   {program} backend=optuna experiment=digits_mlp search.trials=20 model.hidden=128
+
+  --detach              search in the background, printing into runs/NAME/search.log; this command returns at once
+  --join                if another command is at work on this search, follow it until it ends
 """
 
 TRAIN = """\
@@ -67,7 +70,11 @@ def _title(name: str, meaning: str) -> str:
 
 def _section(kind: type, prefix: str) -> Iterator[str]:
     for field in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(field.default_factory) or field.name == "backend":
+        section = field.default_factory
+        if isinstance(section, type) and dataclasses.is_dataclass(section) and prefix:
+            yield from _section(section, f"{prefix}{field.name}.")
+            continue
+        if dataclasses.is_dataclass(section) or field.name == "backend":
             continue
         default = _default(field)
         head = f"  {prefix}{field.name}" + (".KEY" if field.name in OPEN_SECTIONS else f"={default}")

@@ -61,9 +61,14 @@ def run_name(config: DictConfig, space: Space) -> str:
     return f"{config.experiment}-{hashlib.sha256(meaning.encode()).hexdigest()[:8]}"
 
 
+def directory_of(config: DictConfig, space: Space) -> Path:
+    """Return the run's directory."""
+    return Path(config.search.runs).absolute() / run_name(config, space)
+
+
 def refuse_if_held(config: DictConfig, space: Space) -> None:
     """Raise StudyLocked if another driver is at work on the run now, long before opened() would find out."""
-    directory = Path(config.search.runs).absolute() / run_name(config, space)
+    directory = directory_of(config, space)
     if directory.is_dir():
         with lock.held(directory):
             pass
@@ -72,7 +77,7 @@ def refuse_if_held(config: DictConfig, space: Space) -> None:
 @contextlib.contextmanager
 def opened(config: DictConfig, space: Space) -> Iterator[Study]:
     """Hold the run's lock and its study, made anew or continued; StudyChanged where it was made as another search."""
-    directory = Path(config.search.runs).absolute() / run_name(config, space)
+    directory = directory_of(config, space)
     (directory / "trials").mkdir(parents=True, exist_ok=True)
     with lock.held(directory):
         study = _open(config, space, directory)
@@ -124,6 +129,8 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         memory_gb=config.search.memory_gb,
         devices=tuple(gpus_of(config)),
         devices_a_trial=devices_a_trial(config),
+        retries=configs.plain(config.search.retries),
+        equal_failures=config.search.stop_after_equal_failures,
     )
     return Study(
         config=configs.stored(config),

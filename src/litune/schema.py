@@ -90,6 +90,16 @@ class ObjectiveConfig:
 
 
 @dataclass(kw_only=True)
+class RetriesConfig:
+    """How often a trial that failed is run again under its number, by the class of the failure."""
+
+    killed: int = setting("after a kill from outside", 2, least=0)
+    lost: int = setting("after the loss of the process that ran its worker", 2, least=0)
+    out_of_memory: int = setting("after it ran out of memory", 0, least=0)
+    error: int = setting("after an exception", 0, least=0)
+
+
+@dataclass(kw_only=True)
 class SearchConfig:
     """How the search looks for the best params."""
 
@@ -112,7 +122,13 @@ class SearchConfig:
     keep_checkpoints: int = setting("the best k trials keep their checkpoints", 3, least=0)
     storage: str | None = setting("SQLAlchemy URL of the ledger; null: SQLite in the run directory", None)
     trial_timeout: float | None = setting("seconds a trial may take", None, above=0)
-    timeout: float | None = setting("seconds the search may take", None, above=0)
+    timeout: float | None = setting("seconds the search may take; the same command continues it", None, above=0)
+    retries: RetriesConfig = field(
+        default_factory=RetriesConfig, metadata={"help": "how often a failed trial is run again"}
+    )
+    stop_after_equal_failures: int = setting(
+        "end the search when so many first trials fail alike; 0: never", 5, least=0
+    )
     memory_gb: float | None = setting("memory a trial may take, in GB", None, above=0)
     runs: str = setting("directory of the run directories", "runs")
 

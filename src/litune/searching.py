@@ -93,13 +93,11 @@ def _found(config: DictConfig, space: Space) -> SearchResult:
 
     _refuse_gpu_in_use(config)
     try:
-        ended = driver.carry_out(config, space, again="the same call")
+        ended = driver.carry_out(config, space)
     except InputError as error:
         error.problems = [replace(problem, where=problem.where or WHERE) for problem in error.problems]
         error.args = ("\n".join(str(problem) for problem in error.problems),)
         raise
-    if ended.code == driver.INTERRUPTED:
-        raise KeyboardInterrupt
     result = SearchResult(ended.directory)
     if ended.code:
         message = next(row.failure.message for row in result.rows if row.failure)

@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
+from litune.kinds import made
 from litune.parameters import Categorical, Float, Int, Normal, Parameter
 
 _ABSENT = object()
@@ -156,50 +157,50 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def uniform(low: float, high: float) -> Float:
-    """Any number in [low, high]."""
-    return Float(low=float(low), high=float(high))
+    """Any number in [low, high]. Here as below, values that make no such parameter are an InputError."""
+    return cast(Float, made("uniform", [low, high]))
 
 
 def loguniform(low: float, high: float) -> Float:
     """Any number in [low, high], alike likely in each decade."""
-    return Float(low=float(low), high=float(high), log=True)
+    return cast(Float, made("loguniform", [low, high]))
 
 
 def quniform(low: float, high: float, q: float) -> Float:
     """uniform, rounded to multiples of q."""
-    return Float(low=float(low), high=float(high), q=float(q))
+    return cast(Float, made("quniform", [low, high, q]))
 
 
 def qloguniform(low: float, high: float, q: float) -> Float:
     """loguniform, rounded to multiples of q."""
-    return Float(low=float(low), high=float(high), log=True, q=float(q))
+    return cast(Float, made("qloguniform", [low, high, q]))
 
 
 def normal(mu: float, sigma: float) -> Normal:
     """Any number, with mean mu and standard deviation sigma."""
-    return Normal(mu=float(mu), sigma=float(sigma))
+    return cast(Normal, made("normal", [mu, sigma]))
 
 
 def qnormal(mu: float, sigma: float, q: float) -> Normal:
     """Any multiple of q, rounded from a normal."""
-    return Normal(mu=float(mu), sigma=float(sigma), q=float(q))
+    return cast(Normal, made("qnormal", [mu, sigma, q]))
 
 
 def lognormal(mu: float, sigma: float) -> Normal:
     """Any number above 0 whose natural logarithm has mean mu and standard deviation sigma."""
-    return Normal(mu=float(mu), sigma=float(sigma), log=True)
+    return cast(Normal, made("lognormal", [mu, sigma]))
 
 
 def qlognormal(mu: float, sigma: float, q: float) -> Normal:
     """Any multiple of q, rounded from a lognormal."""
-    return Normal(mu=float(mu), sigma=float(sigma), log=True, q=float(q))
+    return cast(Normal, made("qlognormal", [mu, sigma, q]))
 
 
 def randint(low: int, high: int) -> Int:
     """Whole numbers from low up to but not including high."""
-    return Int(low=low, high=high)
+    return cast(Int, made("randint", [low, high]))
 
 
 def choice(*values: Any) -> Categorical:
     """One of the values."""
-    return Categorical(choices=values)
+    return cast(Categorical, made("choice", list(values)))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from litune import failures
 from litune.ledger import Ledger
 from litune.objective import Objective
 from litune.prune import prune_below
@@ -23,10 +24,7 @@ from litune.space import Space
 from litune.suggest import Suggester
 from litune.table import TrialRow, digest, leaderboard
 from litune.transfer import EarlierRun
-from litune.trial import CHECKPOINTS, FailureClass, Job, Metrics, Outcome, TrialState
-
-RETRIES = {FailureClass.KILLED: 2, FailureClass.LOST: 2}
-EQUAL_FAILURES = 5  # so many first trials that fail alike end the search
+from litune.trial import CHECKPOINTS, Job, Metrics, Outcome, TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,10 @@ class Terms:
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How the search is carried out; may differ from one command to the next without changing a trial."""
+    """How the search is carried out; may differ from one command to the next without changing a trial.
+
+    `retries` is by the value of a FailureClass. `equal_failures`: so many first trials that fail alike end the search.
+    """
 
     trials: int
     parallel: int
@@ -63,6 +64,8 @@ class Effort:
     memory_gb: float | None = None
     devices: tuple[int, ...] = ()  # the GPUs to share out, so many to a trial
     devices_a_trial: int = 1
+    retries: Mapping[str, int] = field(default_factory=dict)
+    equal_failures: int = 0
 
 
 class Study:
@@ -102,6 +105,7 @@ class Study:
         self._frontier = 0  # every trial below it has ended
         self._finished: dict[str, list[int]] = {}  # params as text -> ended trials that others may be answered from
         self._dropped: set[int] = set()  # trials whose checkpoints are gone
+        self._alike = failures.Alike(effort.equal_failures)
         self._again: deque[int] = deque()  # interrupted trials, to be run again under their number
         self._restore()
 
@@ -112,14 +116,22 @@ class Study:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to start, and nothing is running."""
-        return not self.running and (bool(self.stopped) or self._frontier >= self.total)
+        """Whether nothing is left to start and nothing is running, or the time is over."""
+        return self.overdue or (not self.running and (bool(self.stopped) or self._frontier >= self.total))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the search may go on; None without search.timeout."""
+        return None if self.effort.timeout is None else self.began + self.effort.timeout - time.monotonic()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether search.timeout is over: what runs now is left, and run again by the same command."""
+        return self.seconds_left is not None and self.seconds_left <= 0
 
     def ask(self) -> Job | None:
         """Return the next job, recorded as running; None if none may start before another ends, or none is left."""
-        if self.effort.timeout is not None and time.monotonic() - self.began > self.effort.timeout:
-            self.stopped = self.stopped or f"search.timeout={self.effort.timeout:g} s is over"
-        while not self.stopped:
+        while not (self.stopped or self.overdue):
             if self._again:
                 number = self._again.popleft()
                 row = self._ledger.rows[number]
@@ -159,19 +171,31 @@ class Study:
             self._ledger.report(number, step, float(value))
 
     def tell(self, number: int, outcome: Outcome, *, final: bool = False) -> None:
-        """Take note of how a trial ended. One that was killed from outside is run again a few times, unless `final`."""
+        """Take note of how a trial ended; one that failed is run again as `effort.retries` says, unless `final`."""
         if self.running.pop(number, None) is None:
             return
         row = self._ledger.rows[number]
-        if outcome.failure and not final and row.attempt < RETRIES.get(outcome.failure.kind, 0):
-            self._again.append(number)
-            return
-        if outcome.failure:  # the child knows its reports best, but one that was killed cannot say them
-            outcome = replace(outcome, history=outcome.history or row.history)
+        if outcome.failure:
+            if not final and (retry := failures.again(row, outcome.failure, self.effort.retries)):
+                self._ledger.start(retry, self.space)
+                self._again.append(number)
+                return
+            # the child knows its reports best, but one that was killed cannot say them
+            failure = failures.counted(outcome.failure, row)
+            outcome = replace(outcome, history=outcome.history or row.history, failure=failure)
         self._ledger.finish(number, outcome)
         self._note_end(number)
         self._drop_checkpoints()
-        self._stop_on_equal_failures()
+        self._stop_on_equal_failures(outcome)
+
+    def set_aside(self) -> list[int]:
+        """Note that the trials that have not ended run no more, and return them; the same command runs them again."""
+        left = [row for row in self.rows.values() if row.state is TrialState.RUNNING]
+        for row in left:
+            self._ledger.start(replace(row, state=TrialState.PAUSED), self.space)
+        self.running.clear()
+        self.commit()
+        return [row.number for row in left]
 
     def commit(self) -> None:
         """Make everything told so far durable."""
@@ -268,14 +292,12 @@ class Study:
                 shutil.rmtree(self.directory / "trials" / f"{row.number:04d}" / CHECKPOINTS, ignore_errors=True)
                 self._dropped.add(row.number)
 
-    def _stop_on_equal_failures(self) -> None:
-        ended = [row for row in self.rows.values() if row.ended]
-        if len(ended) != EQUAL_FAILURES or not all(row.failure for row in ended):
-            return
-        causes = {(row.failure.kind, row.failure.message.splitlines()[-1]) for row in ended if row.failure}
-        if len(causes) == 1 and ended[0].failure:
+    def _stop_on_equal_failures(self, outcome: Outcome) -> None:
+        """End the search when the first trials of this command failed alike, and none ever came to an end."""
+        alike = self._alike.note(outcome.failure)
+        if alike and outcome.failure and all(row.failure for row in self.rows.values() if row.ended):
             self.failed_alike = True
-            self.stopped = f"the first {EQUAL_FAILURES} trials failed alike:\n{ended[0].failure.message}"
+            self.stopped = f"the first {self.effort.equal_failures} trials failed alike:\n{outcome.failure.message}"
 
 
 def _as_key(params: Mapping[str, Any]) -> str:

@@ -13,7 +13,11 @@ from litune.trial import Failure, Outcome, TrialState
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRow:
-    """One trial as recorded. `seconds` is wall time; `reused` is the trial whose identical training answered it."""
+    """One trial as recorded.
+
+    `seconds` is wall time; `reused` is the trial whose identical training answered it; `retried` counts, by the class
+    of the failure, how often it was run again because it failed.
+    """
 
     number: int
     state: TrialState
@@ -25,6 +29,7 @@ class TrialRow:
     seconds: float = 0.0
     where: str = ""
     attempt: int = 0
+    retried: Mapping[str, int] = field(default_factory=dict)
     started: float = 0.0
     reused: int | None = None
     checkpoint: str | None = None

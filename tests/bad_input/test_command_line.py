@@ -126,7 +126,7 @@ LITUNE = {
     "no run given": (["best"], ["the following arguments are required: run"]),
     "unknown run": (["best", "nope"], ["'nope'"]),
     "unknown format": (["trials", "nope", "--format", "xml"], ["invalid choice: 'xml'"]),
-    "superfluous word": (["doctor", "now"], ["unrecognized arguments: now"]),
+    "superfluous word": (["list", "here", "now"], ["unrecognized arguments: now"]),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from litune import interrupts
 from litune.backends import View
 from litune.errors import InputError, Problem
 from litune.parallelism import devices_a_trial
@@ -39,7 +40,11 @@ def run(study: Study, workers: object, view: View) -> None:  # noqa: ARG001 - th
             study.commit()
             view.refresh()
 
-        with alarm(job.timeout):
+        with alarm(job.timeout, study.seconds_left):
             outcome = execute(job, send)
+        if interrupts.requested():  # which Lightning makes an ending of the trial
+            raise KeyboardInterrupt
+        if study.overdue:
+            return
         study.tell(job.number, outcome)
         view.refresh()

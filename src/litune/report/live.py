@@ -68,7 +68,7 @@ class ConsoleView:
             if row.ended and number not in self._shown:
                 self._shown.add(number)
                 if not self._moving or row.state is TrialState.FAILED:
-                    self._console.print(Text(_line(row)), soft_wrap=True)
+                    self._console.print(Text(line_of(row)), soft_wrap=True)
 
     def _picture(self) -> Group:
         progress = self._progress
@@ -104,7 +104,8 @@ class ConsoleView:
                 self._workers[number] = next(place for place in range(1, len(numbers) + 2) if place not in taken)
 
 
-def _line(row: TrialRow) -> str:
+def line_of(row: TrialRow) -> str:
+    """Return the line that is printed when a trial has ended."""
     score = f" score={brief(row.score)}" if row.score is not None else ""
     why = f" {row.failure.kind.value}: {row.failure.message.splitlines()[-1]}" if row.failure else ""
     reused = f" as trial {row.reused}" if row.reused is not None else ""

@@ -98,6 +98,7 @@ def _record(row: TrialRow) -> dict[str, Any]:
         "where": row.where,
         "seed": row.seed,
         "attempt": row.attempt,
+        "retried": dict(row.retried),
         "reused": row.reused,
         "schedule": list(row.schedule),
     }

@@ -25,6 +25,7 @@ def execute(job: Job, send: Send) -> Outcome:
     """Run the job's trial; `send` is given each report as {"type": "report", "step", "metrics"}."""
     started = time.monotonic()
     history: dict[int, float] = {}
+    config: Any = None
     try:
         from litune import config as configs
         from litune.training import run_trial
@@ -44,7 +45,10 @@ def execute(job: Job, send: Send) -> Outcome:
         trial = JobTrial(job, metric=objective.metric, maximize=objective.maximize, send=report)
         return run_trial(config, trial)
     except BaseException as error:  # noqa: BLE001 - the trial's edge: nothing that a user's code does ends a search
-        return failed(classify(error), _last_lines(error), history, time.monotonic() - started)
+        kind, message = classify(error), _last_lines(error)
+        if kind is FailureClass.OUT_OF_MEMORY and (sizes := _batch_sizes(config)):
+            message += f"\n{_last_lines(error, 1)} with {sizes}"
+        return failed(kind, message, history, time.monotonic() - started)
 
 
 def base_config(job: Job) -> DictConfig:
@@ -87,3 +91,13 @@ def classify(error: BaseException) -> FailureClass:
 def _last_lines(error: BaseException, lines: int = 12) -> str:
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def _batch_sizes(config: Any) -> str:
+    """Return `KEY=VALUE` for everything of the config that is called a batch size."""
+    if config is None:
+        return ""
+    from litune import config as configs
+    from litune.documents import leaves
+
+    return " ".join(f"{key}={value}" for key, value in leaves(configs.stored(config)) if key.endswith("batch_size"))

@@ -74,17 +74,18 @@ def kill_group(group: int, number: int = signal.SIGKILL) -> None:
 
 
 @contextlib.contextmanager
-def alarm(seconds: float | None) -> Iterator[None]:
-    """Raise TimeoutError in the main thread after so many seconds; None means never."""
-    if seconds is None:
+def alarm(trial: float | None, search: float | None = None) -> Iterator[None]:
+    """Raise TimeoutError in the main thread after so many seconds, for a trial or for the search; None means never."""
+    ends = [seconds for seconds in (trial, search) if seconds is not None]
+    if not ends:
         yield
         return
 
     def ring(_number: int, _frame: object) -> None:
-        raise TimeoutError(f"the trial ran longer than search.trial_timeout={seconds:g} s")
+        raise TimeoutError(f"the trial ran longer than search.trial_timeout={trial} s")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, min(ends)))
     try:
         yield
     finally:

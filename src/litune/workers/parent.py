@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from litune import processes
 from litune.trial import FailureClass, Job
 from litune.workers import limits
 from litune.workers.child import base_config, execute, failed
@@ -48,6 +49,7 @@ class Parent:
         self._selector = selectors.DefaultSelector()
         self._clients: dict[int, _Client] = {}
         self._idle, self._last_use = idle, time.monotonic()
+        processes.adopt_orphans()
         self._control = control
         self._listener: socket.socket | None = None
         if control is not None:
@@ -77,9 +79,7 @@ class Parent:
                 idle = not self._clients and time.monotonic() - self._last_use > (self._idle or float("inf"))
                 self._serving &= not idle
         finally:
-            for client in self._clients.values():
-                if client.pid:
-                    limits.kill_group(client.pid)
+            processes.end_descendants()
 
     def _on_control(self, control: socket.socket) -> None:
         data, fds, _, _ = socket.recv_fds(control, _BUFFER, 1)
@@ -154,6 +154,7 @@ class Parent:
         try:
             os.setpgid(0, 0)
             limits.die_with_parent(parent)
+            processes.adopt_orphans()  # what it leaves behind is the warm parent's at its end, never another trial's
             os.register_at_fork(after_in_child=limits.die_with_parent)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -179,7 +180,8 @@ class Parent:
         for client in [client for client in self._clients.values() if client.pid]:
             pid, status = os.waitpid(client.pid, os.WNOHANG)
             if pid:
-                limits.kill_group(pid)  # what the trial started and left behind
+                limits.kill_group(pid)  # what the trial started and left behind, if it stayed in the group
+                processes.end_descendants(but=[other.pid for other in self._clients.values() if other is not client])
                 self._say_goodbye(client, os.waitstatus_to_exitcode(status))
                 self._forget(client)
 
@@ -234,6 +236,7 @@ def _work(client: _Client, request: dict[str, Any]) -> int:
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a notebook has put others in their place
     # a child may touch CUDA, and the check that must not is asked for at every step of an optimizer
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+    os.environ[processes.MARK] = job.directory
     limits.use_devices(job.devices)
     limits.use_memory(job.memory_gb)
 

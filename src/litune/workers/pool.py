@@ -10,8 +10,10 @@ import selectors
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+from litune import interrupts, processes
 from litune.trial import FailureClass, Job
 from litune.workers import limits
 from litune.workers.child import failed
@@ -111,6 +113,8 @@ class Workers:
                     yield job, message
         if not data:
             if fd not in self._ended:
+                for left in processes.of_trial(Path(job.directory)):
+                    processes.end(left)
                 lost = failed(FailureClass.LOST, "the process that ran the trial's worker is gone", {}, 0.0)
                 yield job, {"type": "outcome", **lost.to_json()}
             self._forget(connection)
@@ -151,6 +155,7 @@ def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
         os.umask(0o077)
         os.setpgid(0, 0)  # a Ctrl-C in the terminal is the driver's business
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        interrupts.leave_to_parent()
         limits.die_with_parent(driver)
         os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
         gc.disable()  # importing torch makes a million objects that stay: to look for garbage among them takes a second

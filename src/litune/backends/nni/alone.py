@@ -19,6 +19,7 @@ from litune.space import Space, flatten
 from litune.study import Study
 from litune.trial import TrialState
 from litune.workers.child import execute
+from litune.workers.limits import alarm
 
 _STEP = 0.1  # seconds between two looks at the lock
 
@@ -42,7 +43,8 @@ def run(overrides: Sequence[str], channel: TrialChannel, trial: str) -> int:
             if value is not None:
                 channel.report(value, message["metrics"], parameter_id)
 
-        outcome = execute(job, send)
+        with alarm(job.timeout):
+            outcome = execute(job, send)
         study.tell(job.number, outcome, final=True)
     if outcome.score is not None:
         channel.finish(outcome.score, parameter_id)

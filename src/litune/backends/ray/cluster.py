@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from litune import interrupts
 from litune.backends import View
 from litune.backends.ray import watch
 from litune.errors import InputError, Problem, SearchFailed
@@ -63,6 +64,7 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
             options["num_gpus"] = settings.num_gpus
     with contextlib.nullcontext() if settings.address else _watched():
         _init(options, settings.address)
+        interrupts.take_back()  # Ray ends its driver on SIGTERM, whatever there is to do first
         leaving = threading.Event()
         try:
             if not settings.address:

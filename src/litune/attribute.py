@@ -1,0 +1,77 @@
+"""What Optuna has no column for, as text: the attribute `litune` of a trial, and of the study.
+
+Each holds a fingerprint, which tells a damaged one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from optuna.trial import TrialState as OptunaState
+
+from litune.errors import LedgerDamaged
+from litune.table import TrialRow
+from litune.trial import Failure, FailureClass, TrialState
+
+OPTUNA_STATE = {
+    TrialState.RUNNING: OptunaState.RUNNING,
+    TrialState.PAUSED: OptunaState.RUNNING,
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.PRUNED: OptunaState.PRUNED,
+    TrialState.FAILED: OptunaState.FAIL,
+}
+
+
+def of_study(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a study is a function of, with its fingerprint."""
+    return {**about, "fingerprint": _fingerprint(about)}
+
+
+def study_of(text: str) -> dict[str, Any]:
+    """Return what of_study was given; LedgerDamaged where it is something else."""
+    try:
+        about = dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise LedgerDamaged(f"what the search is made of cannot be read: {error}") from error
+    if about.pop("fingerprint", None) != _fingerprint(about):
+        raise LedgerDamaged("what the search is made of does not match its fingerprint: it was damaged or edited")
+    return about
+
+
+def _fingerprint(about: Mapping[str, Any]) -> str:
+    plain = json.loads(json.dumps(about))  # whose keys are text, as they will be when it is read
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def of_row(row: TrialRow) -> str:
+    """Return the trial's text."""
+    kept = ("params", "seed", "seconds", "where", "attempt", "retried", "started", "reused", "checkpoint", "schedule")
+    about: dict[str, Any] = {name: getattr(row, name) for name in kept}
+    about |= {"state": row.state.value, "retried": row.retried or None}
+    about["failure"] = row.failure and {**asdict(row.failure), "kind": row.failure.kind.value}
+    if row.ended:
+        about["fingerprint"] = row.fingerprint()
+    return json.dumps({name: value for name, value in about.items() if value not in (None, "", ())})
+
+
+def row_of(
+    text: str | None, number: int, state: OptunaState, score: float | None, history: dict[int, float]
+) -> TrialRow:
+    """Return the trial; LedgerDamaged, or another error of reading, where the text or a column is not as written."""
+    if text is None:
+        raise LedgerDamaged(f"trial {number} was not written by litune, or its attribute 'litune' is lost")
+    about = json.loads(text)
+    fingerprint = about.pop("fingerprint", None)
+    failure = about.pop("failure", None)
+    if failure:
+        about["failure"] = Failure(kind=FailureClass(failure["kind"]), message=failure["message"])
+    about["state"] = TrialState(about["state"])
+    about["schedule"] = tuple(about.get("schedule", ()))
+    row = TrialRow(number=number, score=score, history=history, **about)
+    if row.ended and (row.fingerprint() != fingerprint or state != OPTUNA_STATE[row.state]):
+        raise LedgerDamaged(f"trial {number} does not match its fingerprint: the ledger was damaged or edited")
+    return row

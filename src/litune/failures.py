@@ -1,0 +1,40 @@
+"""What follows from a trial's failure: another attempt at it, or the end of a search whose first trials fail alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from litune.table import TrialRow
+from litune.trial import Failure, FailureClass
+
+
+def again(row: TrialRow, failure: Failure, retries: Mapping[str, int]) -> TrialRow | None:
+    """Return the row with this failure counted if the trial is to run again, by how often its class may; else None."""
+    kind = failure.kind.value
+    before = row.retried.get(kind, 0)
+    return replace(row, retried={**row.retried, kind: before + 1}) if before < retries.get(kind, 0) else None
+
+
+def counted(failure: Failure, row: TrialRow) -> Failure:
+    """Return the failure with the number of attempts that ended like it."""
+    before = row.retried.get(failure.kind.value, 0)
+    return replace(failure, message=f"{failure.message} (in each of {before + 1} attempts)") if before else failure
+
+
+class Alike:
+    """Notes how trials end, in order, until it is clear whether the first `most` fail alike; 0: they never do."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._causes = most, list[str | None]()
+
+    def note(self, failure: Failure | None) -> bool:
+        """Say whether this is the last of so many first failures that are all alike."""
+        self._causes.append(_cause(failure) if failure else None)
+        return len(self._causes) == self._most and len(set(self._causes)) == 1 and failure is not None
+
+
+def _cause(failure: Failure) -> str:
+    """Return what failures must have in common to be alike; how much memory is wanted depends on the params."""
+    last = "" if failure.kind is FailureClass.OUT_OF_MEMORY else failure.message.splitlines()[-1]
+    return f"{failure.kind.value}: {last}"

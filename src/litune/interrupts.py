@@ -1,0 +1,135 @@
+"""Ctrl-C, SIGTERM and a hang-up of the terminal: the first ends the command in order, a second one at once.
+
+The first raises KeyboardInterrupt in the main thread. That may be deep in a library that swallows it, or that waits in
+C for something else: so a thread, which the kernel's signals reach by a pipe, ends everything when PATIENCE is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from litune import processes
+
+INTERRUPTED = 130  # the exit code, as a shell has it for SIGINT
+PATIENCE = 3.5  # seconds from the first signal to the end at any price
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ONE = 0.3  # seconds: a terminal that closes sends its signal twice within milliseconds
+_SHOW_CURSOR = b"\x1b[?25h"
+_ours: dict[int, Callable[[int, object], None]] = {}
+_received = threading.Event()
+_raised = threading.Event()
+
+
+def requested() -> bool:
+    """Say whether somebody has asked this command to end."""
+    return _received.is_set()
+
+
+def stoppable(action: Callable[[], int]) -> int:
+    """Carry out a command that can be interrupted, and return its exit code; when interrupted, leave no process."""
+    with _watched():
+        try:
+            return action()
+        except BaseException as error:  # what a library makes of an interruption may be any exception
+            if not requested() and not isinstance(error, KeyboardInterrupt):
+                raise
+        processes.end_descendants()
+        print(_farewell(), file=sys.stderr, flush=True)
+        for number in _SIGNALS:  # one that comes now would change the exit code, when Python ends
+            signal.signal(number, signal.SIG_IGN)
+        return INTERRUPTED
+
+
+def command_line() -> str:
+    """Return the command that runs now, as a person would type it again."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        words = ["python", "-m", program.parent.name]
+    elif program.suffix == ".py":
+        words = ["python", sys.argv[0]]
+    else:
+        words = [program.name]
+    return shlex.join([*words, *sys.argv[1:]])
+
+
+def _farewell() -> str:
+    return f"interrupted; continue with: {command_line()}"
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """Have the signals noticed; once one came that lasts to the end of the process, which may hang as well."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as by nohup
+            _ours[number] = _interrupt
+    take_back()
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_guard, args=(reader,), name="interrupts", daemon=True).start()
+    try:
+        yield
+    finally:
+        if not requested():
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            _ours.clear()
+            os.close(writer)
+
+
+def take_back() -> None:
+    """Be the one whom signals interrupt again, after a library has set handlers of its own."""
+    for number, handler in _ours.items():
+        signal.signal(number, handler)
+
+
+def leave_to_parent() -> None:
+    """Take this back in a forked child, whose parent sees to signals."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    _received.set()
+    if not _raised.is_set():
+        _raised.set()
+        raise KeyboardInterrupt
+
+
+def _guard(reader: int) -> None:
+    deadline = first = float("inf")
+    while True:
+        left = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select([reader], [], [], left)
+        numbers = os.read(reader, 64) if ready else b""
+        if ready and not numbers:
+            os.close(reader)
+            return
+        now, came = time.monotonic(), any(number in _SIGNALS for number in numbers)
+        if now >= deadline or (came and now > first + _ONE):
+            _end_at_once()
+        if came and first == float("inf"):
+            _received.set()  # the main thread may be at work in C, or under a handler that a library has set
+            first, deadline = now, now + PATIENCE
+
+
+def _end_at_once() -> NoReturn:
+    processes.end_descendants()
+    with contextlib.suppress(OSError):
+        if os.isatty(2):
+            os.write(2, _SHOW_CURSOR)
+        os.write(2, f"{_farewell()}\n".encode())
+    os._exit(INTERRUPTED)

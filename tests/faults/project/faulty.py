@@ -1,0 +1,85 @@
+"""A training that goes wrong as asked, and leaves processes behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+SLEEP = ["sleep", "600"]
+
+
+class Faulty(pl.LightningModule):
+    def __init__(self, x: float = 0.0, fault: str = "none") -> None:
+        super().__init__()
+        self.x, self.fault = x, fault
+        self.layer = torch.nn.Linear(2, 1)
+
+    def on_train_start(self) -> None:
+        globals()[self.fault]()
+
+    def training_step(self, batch, _batch_idx):
+        return self.layer(batch[0]).square().mean()
+
+    def validation_step(self, _batch, _batch_idx) -> None:
+        self.log("score", self.x)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+class Data(pl.LightningDataModule):
+    def __init__(self, batch_size: int = 4) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(torch.ones(8, 2)), batch_size=self.batch_size)
+
+    def val_dataloader(self):
+        return DataLoader(TensorDataset(torch.zeros(2, 2)), batch_size=2)
+
+
+def none() -> None:
+    pass
+
+
+def error() -> None:
+    raise ValueError("the data has no column 'age'")
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def out_of_memory() -> None:
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 EiB")
+
+
+def family() -> None:
+    """Leave behind a child, one in a session of its own, and an orphan without an environment."""
+    subprocess.Popen(SLEEP)
+    subprocess.Popen(SLEEP, start_new_session=True)
+    subprocess.run(["sh", "-c", "env -i setsid sleep 600 >/dev/null 2>&1 &"], check=True)
+
+
+def hang() -> None:
+    family()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stubborn()
+
+
+def asleep() -> None:
+    time.sleep(600)
+
+
+def stubborn() -> None:
+    """Take no notice of an exception raised by a signal's handler."""
+    print("stubborn", flush=True)
+    while True:
+        with contextlib.suppress(BaseException):
+            time.sleep(600)

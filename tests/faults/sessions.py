@@ -1,0 +1,58 @@
+"""Searches of the tiny experiment as a person starts them, and what is left of them, seen from outside."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from litune.processes import adopt_orphans, descendants
+from tests.faults.searches import LITUNE, PROJECT, wait_for
+
+adopt_orphans()
+FAULTY = Path(__file__).parent / "project"
+OVERRIDES = ["experiment=tiny", "name=it", "search.algorithm=tpe", "search.pruner=median", "search.trials=24"]
+
+
+def command(runs: Path, *more: str, backend: str = "optuna") -> list[str]:
+    return [*LITUNE, "search", f"backend={backend}", f"search.runs={runs}", *OVERRIDES, *more]
+
+
+def start(
+    runs: Path, *more: str, backend: str = "optuna", project: Path = PROJECT, output: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a search in a session of its own, as a terminal would; `output` takes what it prints."""
+    with (output or Path(os.devnull)).open("wb") as file:
+        return subprocess.Popen(
+            command(runs, *more, backend=backend),
+            cwd=project,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # not as a shell's `&` has it
+        )
+
+
+def faulty(runs: Path, fault: str, *more: str, backend: str = "optuna") -> subprocess.CompletedProcess[str]:
+    """Run a search whose trials have this fault, to its end."""
+    words = ["experiment=faulty", f"model.fault={fault}", "search.algorithm=random", "search.pruner=none", *more]
+    return subprocess.run(
+        command(runs, *words, backend=backend), cwd=FAULTY, capture_output=True, text=True, timeout=200
+    )
+
+
+def rows(run: Path) -> list[dict]:
+    """Return the trial table."""
+    done = subprocess.run([*LITUNE, "trials", str(run), "--format", "json"], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def left_behind() -> list[str]:
+    """Return the commands of what is alive 2 s on below this process: who has lost his parent comes here too."""
+    wait_for(lambda: not descendants(os.getpid()), 2)
+    return [Path(f"/proc/{process.pid}/cmdline").read_text() for process in descendants(os.getpid())]
+
+
+def table(run: Path) -> list[tuple]:
+    keys = ("number", "params", "state", "score", "history")
+    return [tuple(json.dumps(row[key]) for key in keys) for row in rows(run)]

@@ -1,0 +1,93 @@
+"""P9: Ctrl-C, SIGTERM and a hang-up end a search in order, at any time, a second one at once; nothing is left."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.searches import PROJECT, ended, wait_for
+from tests.faults.sessions import FAULTY, command, left_behind, rows, start, table
+
+INTERRUPTED = 130
+
+
+def states(run: Path) -> set[str]:
+    return {row["state"] for row in rows(run)}
+
+
+@pytest.mark.parametrize(
+    ("backend", "number", "to_group"),
+    [
+        ("optuna", signal.SIGINT, True),
+        ("optuna", signal.SIGHUP, True),
+        ("local", signal.SIGTERM, False),
+        ("ray", signal.SIGINT, True),
+        ("nni", signal.SIGTERM, True),
+    ],
+)
+def test_a_search_stops_in_order(backend: str, number: int, to_group: bool, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    driver = start(tmp_path, "search.trials=2000", backend=backend, output=output)
+    assert wait_for(lambda: ended(tmp_path) >= 2, 150)
+    (os.killpg if to_group else os.kill)(driver.pid, number)
+    assert driver.wait(timeout=60) == INTERRUPTED, output.read_text()
+    assert not left_behind()
+    assert "continue with: python -m litune search" in output.read_text()
+    assert "Traceback" not in output.read_text()
+    assert "RUNNING" not in states(tmp_path / "it")
+    assert "FAILED" not in states(tmp_path / "it")
+
+
+@pytest.mark.parametrize("backend", ["optuna", "ray", "nni"])
+def test_a_search_stops_while_it_starts(backend: str, tmp_path: Path) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        output = tmp_path / "output"
+        driver = start(tmp_path, backend=backend, output=output)
+        assert wait_for(lambda one=driver: _catches(one.pid, signal.SIGHUP), 60)  # before, nothing was started
+        time.sleep(rng.uniform(0, 5))
+        os.killpg(driver.pid, number)
+        assert driver.wait(timeout=60) == INTERRUPTED, output.read_text()
+        assert not left_behind()
+        assert "continue with: python -m litune search" in output.read_text()
+        assert "Traceback" not in output.read_text()
+
+
+def _catches(pid: int, number: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask.split()[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_training_that_swallows_the_interruption_is_ended_all_the_same(times: int, tmp_path: Path) -> None:
+    words = ["experiment=faulty", "model.fault=stubborn", "search.trials=1"]
+    output = tmp_path / "output"
+    driver = start(tmp_path, *words, backend="local", project=FAULTY, output=output)
+    assert wait_for(lambda: "stubborn" in output.read_text(), 150)
+    for _ in range(times):
+        driver.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    assert driver.wait(timeout=60) == INTERRUPTED
+    assert "continue with:" in output.read_text()
+
+
+def test_an_interrupted_search_ends_in_the_same_table(tmp_path: Path) -> None:
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    for runs in (undisturbed, disturbed):
+        runs.mkdir()
+    driver = start(disturbed)
+    for goal in (3, 9):
+        assert wait_for(lambda least=goal: ended(disturbed) >= least, 150)
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(timeout=60) == INTERRUPTED
+        driver = start(disturbed)
+    assert driver.wait(timeout=200) == 0
+    subprocess.run(command(undisturbed), cwd=PROJECT, check=True, capture_output=True, timeout=200)
+    assert table(disturbed / "it") == table(undisturbed / "it")

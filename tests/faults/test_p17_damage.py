@@ -1,0 +1,93 @@
+"""P17: a damaged ledger is detected, never read wrong; the doctor says what is wrong with a run, and repairs it."""
+
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from litune import runs
+from litune.errors import LituneError
+from tests.faults.searches import LITUNE, PROJECT, ended, wait_for
+from tests.faults.sessions import command, left_behind, rows, start, table
+
+
+def doctor(run: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*LITUNE, "doctor", str(run), *words], capture_output=True, text=True, timeout=100)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("finished")
+    subprocess.run(command(place, "search.trials=6"), cwd=PROJECT, check=True, capture_output=True, timeout=200)
+    with sqlite3.connect(place / "it" / "ledger.db") as ledger:
+        ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return place / "it"
+
+
+def test_flipped_bytes_and_cuts_are_detected_or_change_nothing(finished: Path, tmp_path: Path) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    whole = (finished / "ledger.db").read_bytes()
+    truth = runs.read(finished)[2].rows
+    copy = tmp_path / "it"
+    shutil.copytree(finished, copy, ignore=shutil.ignore_patterns("trials", "ledger.db*"))
+    detected = 0
+    for place in range(120):
+        for file in copy.glob("ledger.db*"):
+            file.unlink()
+        at = rng.randrange(len(whole))
+        flipped = whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :]
+        (copy / "ledger.db").write_bytes(flipped if place % 3 else whole[:at])
+        try:
+            found = runs.read(copy)[2].rows
+        except LituneError:
+            detected += 1
+            continue
+        for number, row in found.items():
+            assert row.fingerprint() == truth[number].fingerprint(), f"byte {at}"
+        assert set(found) == set(truth), f"byte {at}"
+    assert detected
+
+
+def test_the_doctor_finds_a_damaged_row_and_a_damaged_file(finished: Path, tmp_path: Path) -> None:
+    assert doctor(finished).returncode == 0
+    copy = tmp_path / "it"
+    shutil.copytree(finished, copy)
+    with sqlite3.connect(copy / "ledger.db") as ledger:
+        ledger.execute("update trial_values set value = value + 1e-9 where trial_id = 3")
+    found = doctor(copy, "--fix")
+    assert found.returncode == 1
+    assert "trial 2 does not match its fingerprint" in found.stdout
+    (copy / "ledger.db").write_bytes(b"no database at all")
+    found = doctor(copy)
+    assert found.returncode == 1
+    assert "not a database" in found.stdout
+    assert "Traceback" not in found.stderr
+
+
+def test_the_doctor_lists_what_a_killed_driver_left_and_repairs_it(tmp_path: Path) -> None:
+    driver = start(tmp_path)
+    assert wait_for(lambda: ended(tmp_path) >= 2, 150)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert not left_behind()
+    run = tmp_path / "it"
+    before = {row["number"] for row in rows(run) if row["state"] == "RUNNING"}
+    (run / "trials" / "0999").mkdir()
+    (run / "warm.sock").touch()
+    stray = subprocess.Popen(["sleep", "600"], env={"LITUNE_TRIAL": str(run / "trials" / "0001")})
+    found = doctor(run)
+    assert found.returncode == 1
+    for word in ("trials/0999", "warm.sock", f"process {stray.pid}", *(["recorded as running"] if before else [])):
+        assert word in found.stdout
+    assert doctor(run, "--fix").returncode == 0
+    assert stray.wait(timeout=10) == -signal.SIGKILL
+    assert doctor(run).stdout == "it: all is well\n"
+    assert {row["number"] for row in rows(run) if row["state"] == "PAUSED"} == before
+    subprocess.run(command(tmp_path), cwd=PROJECT, check=True, capture_output=True, timeout=200)
+    assert {row[2] for row in table(run)} <= {'"COMPLETE"', '"PRUNED"'}
