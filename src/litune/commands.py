@@ -85,9 +85,9 @@ def _declare_confirm(parser: argparse.ArgumentParser) -> None:
 
 
 def _confirm(options: argparse.Namespace) -> int:
-    from litune import confirm
+    from litune import confirm, interrupts
 
-    return confirm.confirm(options.run, options.top, options.seeds)
+    return interrupts.stoppable(lambda: confirm.confirm(options.run, options.top, options.seeds))
 
 
 def _declare_report(parser: argparse.ArgumentParser) -> None:
