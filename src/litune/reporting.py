@@ -69,16 +69,6 @@ class Report:
         self._trial, self._metric = trial, metric
         self.history: dict[int, float] = {}
         self.pruned = self.paused = self.diverged = False
-        self._trainer: Any = None
-        self._was_over = False  # a continued training had ended, but not yet said so
-
-    def on_fit_start(self, trainer: Any, _module: Any) -> None:
-        """Keep the trainer: whether it stops belongs to the state."""
-        self._trainer = trainer
-
-    def on_train_start(self, trainer: Any, _module: Any) -> None:
-        """End a training at once that had ended when its last checkpoint was written."""
-        trainer.should_stop |= self._was_over
 
     def on_validation_end(self, trainer: Any, _module: Any) -> None:
         """Report a validation."""
@@ -95,14 +85,11 @@ class Report:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a continued training must know of the earlier one."""
-        over = self._trainer is not None and self._trainer.should_stop and not self.paused
-        return {"history": list(self.history.items()), "pruned": self.pruned, "over": over}
+        return {"history": list(self.history.items())}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the reports made before the checkpoint."""
         self.history = {int(step): float(value) for step, value in state["history"]}
-        self.pruned, self._was_over = state["pruned"], state["over"]
-        self.diverged = not math.isfinite(list(self.history.values())[-1]) if self.history else False
 
     def _report(self, trainer: Any) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if value.numel() == 1}

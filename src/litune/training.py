@@ -19,7 +19,7 @@ import torch
 from omegaconf import DictConfig
 
 from litune import config as configs
-from litune import functions, loggers, ranks, resumption, targets
+from litune import functions, loggers, ranks, targets
 from litune.objective import Objective
 from litune.reporting import EpochSeeds, Report
 from litune.retune import Retune
@@ -54,12 +54,14 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any]) -> Outc
     )
     checkpoints, callbacks = build_callbacks(config, lightning, trial.directory)
     continued = [with_callback(lightning, Retune)(configs.plain(config.optimizer))] if trial.checkpoint else []
-    checkpoint = trial.checkpoint or (resumption.newest(trial.directory / CHECKPOINTS) if trial.attempt else None)
     with loggers.opened(config, trial) as opened:
         trainer = build_trainer(
             config, lightning, trial.directory, opened, [seeds, report, told, *continued, *callbacks]
         )
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        if trial.checkpoint:
+            trainer.fit(module, datamodule=data, ckpt_path=trial.checkpoint, weights_only=True)
+        else:
+            trainer.fit(module, datamodule=data)
     state, failure = _ending(report, objective.metric)
     return Outcome(
         state=state,

@@ -137,14 +137,12 @@ class Job:
 class Trial(Protocol):
     """What a running training sees of its trial.
 
-    The training continues from `checkpoint` if there is one, or, where earlier attempts (as many as `attempt` says)
-    were interrupted, from what they left in `directory`; it pauses after epoch `until` if that is given.
+    The training continues from `checkpoint` if there is one, and pauses after epoch `until` if that is given.
     """
 
     number: int
     params: Mapping[str, Any]
     directory: Path
-    attempt: int
     checkpoint: str | None
     until: int | None
 
@@ -164,7 +162,6 @@ class DirectTrial:
         self.number = 0
         self.params: Mapping[str, Any] = params or {}
         self.directory = directory
-        self.attempt = 0
         self.checkpoint: str | None = None
         self.until: int | None = None
         self.stop_after = stop_after
@@ -186,7 +183,6 @@ class JobTrial:
         self.number = job.number
         self.params = job.params
         self.directory = Path(job.directory)
-        self.attempt = 0 if job.until else job.attempt  # a leg goes on from where the earlier one ended
         self.checkpoint = job.checkpoint
         self.until = job.until
         self._prune_below = job.prune_below
