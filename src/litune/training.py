@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 
 from litune import config as configs
 from litune import functions, loggers, ranks, targets
+from litune.continuing import Marks, fingerprint
 from litune.objective import Objective
 from litune.reporting import EpochSeeds, Report
 from litune.retune import Retune
@@ -35,12 +36,13 @@ def run_trial(config: DictConfig, trial: Trial) -> Outcome:
         return functions.run(config, trial)
     started = time.monotonic()
     made_of = loggers.hyperparameters(config, trial.params)
+    of = fingerprint(config)
     config = targets.typed(config)
-    outcome = ranks.together(ranks.count(config.trainer), lambda: _train(config, trial, made_of))
+    outcome = ranks.together(ranks.count(config.trainer), lambda: _train(config, trial, made_of, of))
     return replace(outcome, seconds=time.monotonic() - started)
 
 
-def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any]) -> Outcome:
+def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str) -> Outcome:
     objective = configs.objective(config)
     lightning = lightning_of(config)
     seed_everything = functools.partial(lightning.seed_everything, workers=True, verbose=False)
@@ -49,6 +51,7 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any]) -> Outc
     data = targets.instantiate(config.data) if config.data else None
     report = with_callback(lightning, Report)(trial, objective.metric)
     seeds = with_callback(lightning, EpochSeeds)(config.seed, seed_everything)
+    marks = with_callback(lightning, Marks)(of)
     told = with_callback(lightning, loggers.Hyperparameters)(
         made_of, trial.params, objective.metric, lambda: _score(report, objective)
     )
@@ -56,7 +59,7 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any]) -> Outc
     continued = [with_callback(lightning, Retune)(configs.plain(config.optimizer))] if trial.checkpoint else []
     with loggers.opened(config, trial) as opened:
         trainer = build_trainer(
-            config, lightning, trial.directory, opened, [seeds, report, told, *continued, *callbacks]
+            config, lightning, trial.directory, opened, [seeds, report, marks, told, *continued, *callbacks]
         )
         if trial.checkpoint:
             trainer.fit(module, datamodule=data, ckpt_path=trial.checkpoint, weights_only=True)

@@ -9,6 +9,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ def execute(job: Job, send: Send) -> Outcome:
     config: Any = None
     try:
         from litune import config as configs
+        from litune import continuing
         from litune.training import run_trial
         from litune.workers import limits
 
@@ -37,6 +39,11 @@ def execute(job: Job, send: Send) -> Outcome:
         directory = Path(job.directory)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "config.yaml").write_text(configs.snapshot(config))
+        interrupted = job.attempt and not job.checkpoint and job.until is None
+        if interrupted and (left := continuing.find(directory, config)):
+            print(f"an earlier attempt was interrupted; it goes on from {left.checkpoint}", flush=True)
+            job = replace(job, checkpoint=left.checkpoint)
+            history.update(left.history)
 
         def report(step: int, metrics: Metrics) -> None:
             history[step] = metrics.get(objective.metric, float("nan"))

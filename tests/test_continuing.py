@@ -1,0 +1,114 @@
+"""An interrupted trial goes on from its last checkpoint, to the same curve."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from litune.trial import Job, Outcome, TrialState
+from litune.workers.child import execute
+
+CONFIG = {
+    "experiment": "digits_mlp",
+    "seed": 3,
+    "model": {"_target_": "litune.tasks.digits.MLP", "hidden": 16, "dropout": 0.3},
+    "data": {"_target_": "litune.tasks.digits.Digits", "batch_size": 64},
+    "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.01},
+    "lr_scheduler": {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "T_max": 5},
+    "trainer": {"max_epochs": 5, "accelerator": "cpu", "limit_train_batches": 6},
+    "logger": {},
+    "objective": {"metric": "val_loss", "mode": "min"},
+    "backend": {"name": "local"},
+}
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
+]
+
+
+class Killed(BaseException):
+    """Ends a training as abruptly as one process can."""
+
+
+def run(
+    directory: Path, *, attempt: int = 0, killed_at: int | None = None, lr: float = 0.01, config: dict = CONFIG
+) -> tuple[Outcome, list[int]]:
+    """Return how the trial ended, and the steps that it reported in this attempt."""
+    steps: list[int] = []
+
+    def send(message: dict) -> None:
+        steps.append(message["step"])
+        if message["step"] == killed_at:
+            raise Killed
+
+    job = Job(
+        number=0,
+        params={"optimizer.lr": lr},
+        config=config,
+        directory=str(directory),
+        seed=3,
+        threads=1,
+        attempt=attempt,
+    )
+    return execute(job, send), steps
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    outcome, _ = run(tmp_path_factory.mktemp("whole"))
+    assert outcome.state is TrialState.COMPLETE
+    return outcome
+
+
+def test_it_goes_on_after_its_last_whole_epoch(whole: Outcome, tmp_path: Path) -> None:
+    run(tmp_path, killed_at=4)  # in the fourth epoch, whose checkpoint was not written yet
+    again, steps = run(tmp_path, attempt=1)
+    assert steps == [4, 5]
+    assert (again.state, again.score, again.history) == (whole.state, whole.score, whole.history)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+    whole: Outcome, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, killed_at=3)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    shutil.copy(last, tmp_path / "checkpoints" / "before.ckpt")
+    run(tmp_path, attempt=1, killed_at=5)
+    last.write_bytes(last.read_bytes()[:5000])
+    for best in (tmp_path / "checkpoints").glob("epoch=*.ckpt"):
+        best.write_bytes(b"")
+    again, steps = run(tmp_path, attempt=2)
+    assert steps == [3, 4, 5]
+    assert again.history == whole.history
+    assert f"{last} cannot be read" in capfd.readouterr().err
+
+
+def test_without_any_whole_checkpoint_it_starts_again(whole: Outcome, tmp_path: Path) -> None:
+    run(tmp_path, killed_at=4)
+    for file in (tmp_path / "checkpoints").iterdir():
+        file.write_bytes(b"nothing")
+    again, steps = run(tmp_path, attempt=1)
+    assert steps == [1, 2, 3, 4, 5]
+    assert again.history == whole.history
+
+
+def test_a_checkpoint_of_other_params_is_not_its_own(tmp_path: Path) -> None:
+    run(tmp_path, killed_at=4, lr=0.02)
+    _, steps = run(tmp_path, attempt=1)
+    assert steps == [1, 2, 3, 4, 5]
+
+
+def test_one_that_had_stopped_early_does_not_go_on_beyond_that(tmp_path: Path) -> None:
+    stopper = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val_loss", "min_delta": 9.0}
+    config = {**CONFIG, "callbacks": {"stopper": {**stopper, "patience": 2}}}
+    stopped, _ = run(tmp_path, config=config)
+    assert len(stopped.history) == 3
+    again, _ = run(tmp_path, attempt=1, config=config)
+    assert again.history == stopped.history
+
+
+def test_one_that_was_killed_after_its_last_epoch_keeps_its_curve(whole: Outcome, tmp_path: Path) -> None:
+    run(tmp_path)
+    again, _ = run(tmp_path, attempt=1)
+    assert (again.state, again.score, again.history) == (whole.state, whole.score, whole.history)
