@@ -119,7 +119,10 @@ def one_argument(params):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"space": {"x": litune.uniform(1, 0)}}, ["function.x._value: got [1.0, 0.0]; expected low below high"]),
+        (
+            {"space": {"x": {"_type": "uniform", "_value": [1, 0]}}},
+            ["function.x._value: got [1, 0]; expected low below high"],
+        ),
         ({"space": {"x": [1, 2]}, "trails": 3}, ["trails: got an unknown argument", "did you mean trials?"]),
         ({"space": {"x": [1, 2]}, "backend": "optna"}, ["backend: got 'optna'", "did you mean optuna?"]),
         ({"space": {"x": [1, 2]}, "trials": 0}, ["search.trials: got 0; expected at least 1"]),
