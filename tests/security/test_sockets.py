@@ -1,4 +1,4 @@
-"""A search listens on the loopback address only, by the kernel's own table; not so with Ray (SECURITY.md)."""
+"""A search listens on the loopback address only, by the kernel's own table."""
 
 import ipaddress
 import re
@@ -41,7 +41,7 @@ def is_loopback(place: str) -> bool:
     return (inner or host).is_loopback
 
 
-@pytest.mark.parametrize("backend", ["optuna", "nni"])
+@pytest.mark.parametrize("backend", ["optuna", "ray", "nni"])
 def test_a_search_listens_on_the_loopback_address_only(backend: str, tmp_path: Path) -> None:
     if backend != "optuna":
         pytest.importorskip(backend)

@@ -27,8 +27,9 @@ WARM_PARENT = True
 
 def check(config: DictConfig, space: Space) -> None:
     """Raise InputError for a search that Ray could not run as asked."""
-    from litune.backends.ray import checks
+    from litune.backends.ray import checks, cluster
 
+    cluster.set_environment(config.backend)  # before anything imports Ray
     checks.check(config, space)
 
 

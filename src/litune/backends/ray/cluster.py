@@ -35,8 +35,17 @@ _ENVIRONMENT = {
 }
 
 
+# Ray's word for a cluster of one machine. Without it Ray turns 127.0.0.1 into the machine's own address, and its
+# processes, which have no password, listen on every one.
+_ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _PILLARS = ("gcs_server", "raylet")  # without them calls into Ray wait for a minute, and end this process in C++
 _IDLERS = ("ray/dashboard/dashboard.py", "ray/autoscaler/_private/monitor.py", "ray/_private/log_monitor.py")
+
+
+def set_environment(settings: Any) -> None:
+    """Set the variables that Ray reads when it is imported."""
+    for name, value in {**_ENVIRONMENT, **({} if settings.address else _ONE_MACHINE)}.items():
+        os.environ.setdefault(name, value)
 
 
 @contextlib.contextmanager
@@ -45,8 +54,8 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
 
     A program that is connected already stays as it is.
     """
-    for name, value in {**_ENVIRONMENT, "TUNE_MAX_PENDING_TRIALS_PG": str(parallel)}.items():
-        os.environ.setdefault(name, value)
+    set_environment(settings)
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(parallel))
     import ray
 
     if ray.is_initialized():
