@@ -33,10 +33,10 @@ class Process:
     zombie: bool = False
 
 
-def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends (prctl(2)); not inherited by children."""
+def adopt_orphans(*, on: bool = True) -> None:
+    """Become the parent of all descendants whose own parent ends (prctl(2)), or no longer."""
     if hasattr(_libc, "prctl"):
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
 
 
 def find(pid: int) -> Process | None:

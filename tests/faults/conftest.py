@@ -1,8 +1,9 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
 
+from litune.processes import adopt_orphans
 from tests.faults import searches, tallies
 
 BACKENDS = ["optuna", "ray", "nni"]
@@ -14,6 +15,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("| promise | backend | tried | survived |\n|---|---|---|---|")
         for one in sorted(tallies.TALLIES, key=lambda one: (int(one.promise[1:]), one.backend)):
             terminalreporter.write_line(f"| {one.promise} | {one.backend} | {one.tried} | {one.survived} |")
+
+
+@pytest.fixture(scope="module")
+def adopted() -> Iterator[None]:
+    """Have orphans come to this process meanwhile, where left_behind() sees them."""
+    adopt_orphans()
+    yield
+    adopt_orphans(on=False)
 
 
 @pytest.fixture(scope="session")

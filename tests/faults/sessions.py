@@ -6,10 +6,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-from litune.processes import adopt_orphans, descendants
+from litune.processes import descendants
 from tests.faults.searches import LITUNE, PROJECT, wait_for
 
-adopt_orphans()
 FAULTY = Path(__file__).parent / "project"
 OVERRIDES = ["experiment=tiny", "name=it", "search.algorithm=tpe", "search.pruner=median", "search.trials=24"]
 
@@ -48,7 +47,7 @@ def rows(run: Path) -> list[dict]:
 
 
 def left_behind() -> list[str]:
-    """Return the commands of what is alive 2 s on below this process: who has lost his parent comes here too."""
+    """Return the commands of what is alive 2 s on below this process: with `adopted`, who has lost his parent too."""
     wait_for(lambda: not descendants(os.getpid()), 2)
     return [Path(f"/proc/{process.pid}/cmdline").read_text() for process in descendants(os.getpid())]
 

@@ -12,6 +12,8 @@ import pytest
 from tests.faults.searches import PROJECT, ended, wait_for
 from tests.faults.sessions import FAULTY, command, left_behind, rows, start, table
 
+pytestmark = pytest.mark.usefixtures("adopted")
+
 INTERRUPTED = 130
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.faults.sessions import faulty, left_behind, rows
 
+pytestmark = pytest.mark.usefixtures("adopted")
+
 
 @pytest.mark.parametrize("backend", ["optuna", "ray", "nni"])
 def test_a_hung_trial_ends_by_its_deadline_with_its_grandchildren(backend: str, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 from tests.faults.searches import PROJECT, ended, wait_for
 from tests.faults.sessions import command, left_behind, rows, start
 
+pytestmark = pytest.mark.usefixtures("adopted")
+
 TRIALS = 24
 
 

@@ -14,6 +14,8 @@ from litune.errors import LituneError
 from tests.faults.searches import LITUNE, PROJECT, ended, wait_for
 from tests.faults.sessions import command, left_behind, rows, start, table
 
+pytestmark = pytest.mark.usefixtures("adopted")
+
 
 def doctor(run: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*LITUNE, "doctor", str(run), *words], capture_output=True, text=True, timeout=100)
