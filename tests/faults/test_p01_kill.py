@@ -3,14 +3,12 @@
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.faults.searches import (
-    PROJECT,
     TPE,
     command,
     ended,
@@ -72,28 +70,3 @@ def test_a_killed_worker_changes_nothing(victim: str, undisturbed: list[tuple[st
     assert driver.wait(timeout=200) == 0
     assert not processes(tmp_path, driver.pid)
     assert table(tmp_path) == undisturbed
-
-
-def test_ctrl_c_stops_at_once_and_says_how_to_go_on(undisturbed: list[tuple[str, ...]], tmp_path: Path) -> None:
-    driver = start(command(tmp_path, *TPE), stdout=subprocess.PIPE)
-    assert wait_for(lambda: ended(tmp_path) >= 3, 120)
-    driver.send_signal(signal.SIGINT)
-    output, _ = driver.communicate(timeout=10)
-    assert driver.returncode == 130
-    assert "continue with:" in output
-    assert not processes(tmp_path, driver.pid)
-    finish(command(tmp_path, *TPE))
-    assert table(tmp_path) == undisturbed
-
-
-def test_a_second_driver_is_refused_with_the_first_ones_pid(tmp_path: Path) -> None:
-    driver = start(command(tmp_path, *TPE, "search.trials=2000"))
-    assert wait_for(lambda: ended(tmp_path) >= 1, 120)
-    second = subprocess.run(command(tmp_path, *TPE), cwd=PROJECT, capture_output=True, text=True, timeout=100)
-    still_first = driver.poll() is None
-    driver.kill()
-    driver.wait()
-    assert still_first
-    assert second.returncode == 2
-    assert f"pid {driver.pid}" in second.stderr
-    assert "Traceback" not in second.stderr
