@@ -106,7 +106,7 @@ def test_everything_wrong_with_it_is_told_at_once(runs: Path) -> None:
     assert "search.warm_start: got a list; expected nothing beside search.algorithm=random" in told
     assert "search.warm_start.0: got 'Ab'" in told
     assert "search.warm_start.1: got " in told
-    assert "cannot be read as a ledger" in told
+    assert "cannot be used as a ledger" in told
     assert "search.warm_start.3: got" in told
     assert not (runs / "it").exists()
     told = search(runs, "A", "search.warm_start=[A]", code=2)

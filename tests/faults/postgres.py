@@ -36,7 +36,8 @@ def server(directory: Path) -> Iterator[str]:
     try:
         yield f"postgresql+psycopg://litune@127.0.0.1:{port}/postgres"
     finally:
-        _run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], who)
+        with contextlib.suppress(Absent):  # it may have ended by itself
+            _run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], who)
 
 
 def _programs() -> Path:
