@@ -239,9 +239,10 @@ def cluster():
 
 
 class TestCluster:
-    WORDS = ("search.algorithm=random", "search.trials=12", "search.space=search_spaces/tiny.json")
+    WORDS = ("search.algorithm=random", "search.trials=30", "search.space=search_spaces/tiny.json")
 
     def test_trials_run_on_both_nodes_and_a_node_killed_in_mid_search_loses_nothing(self, tmp_path, cluster):
+        # enough of them that the first node is not through before the second has imported torch
         slow = ("trainer.max_epochs=4", f"backend.address={cluster.address}")
         process = start(tmp_path, *self.WORDS, *slow)
         node = next(iter(cluster.worker_nodes))
