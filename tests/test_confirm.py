@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ from litune import checks, cli, runs
 from litune.compose import compose
 from litune.confirmation import summarize
 from litune.objective import Objective
+from litune.result import SearchResult
 from litune.table import TrialRow
 from litune.trial import Failure, FailureClass, Outcome, TrialState
 
@@ -43,7 +45,7 @@ def search(root: Path, backend: str, trials: int = 8) -> Path:
     """Search params that hardly matter, each trial with a seed of its own: the best score is luck."""
     space = root / "space.json"
     space.write_text('{"model.x": {"_type": "uniform", "_value": [0, 0.0003]}}')
-    words = ["experiment=tiny", f"name={backend}", f"search.runs={root}", f"search.space={space}"]
+    words = ["experiment=tiny", "seed=1", f"name={backend}", f"search.runs={root}", f"search.space={space}"]
     words += [f"backend={backend}", "search.algorithm=random", "search.seed_per_trial=true", f"search.trials={trials}"]
     command("search", *words)
     return root / backend
@@ -100,6 +102,13 @@ def test_mean_interval_and_gap_are_reported_and_best_yaml_names_the_winner(print
     assert best == (run / "best.yaml").read_text()
     assert best.splitlines()[0].startswith(f"# trial {winner} of local: score = {searched!r}")
     assert "confirmed on 3 fresh seeds" in best.splitlines()[1]
+
+
+def test_what_is_tested_and_loaded_is_the_confirmed_winner(printed: str, run: Path) -> None:
+    winner = int(re.search(r"Confirmed: trial (\d+)", printed)[1])
+    assert winner != max(trials(run), key=lambda row: row["score"])["number"]
+    assert command("test", str(run)).startswith(f"trial {winner} of local\n")
+    assert SearchResult(run).best.number == winner
 
 
 def test_the_report_shows_it(printed: str, run: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -34,15 +36,28 @@ def epochs_of(directory, trial):
     return {int(file.stem[-1]): int(file.read_text()) for file in files}
 
 
-def test_a_trial_pruned_in_mid_run_stops_on_both_ranks(tmp_path):
-    done = litune("search", *TWO, "search.pruner=median", "search.trials=10", f"search.runs={tmp_path}", "name=run")
+@cache
+def pruned(backend):
+    """Return the run's directory and digest of a search with trials that are pruned in mid-run."""
+    root = mkdtemp(prefix="litune-ranks-")
+    words = [f"backend={backend}", "search.pruner=median", "search.trials=10", f"search.runs={root}", "name=run"]
+    done = litune("search", *TWO, *words)
     assert done.returncode == 0, done.stdout + done.stderr
-    trials = trials_of(tmp_path / "run")
+    return Path(root, "run"), done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("backend", ["optuna", "ray", "nni"])
+def test_a_trial_pruned_in_mid_run_stops_on_both_ranks(backend):
+    if backend != "optuna":
+        pytest.importorskip(backend)
+    directory, digest = pruned(backend)
+    trials = trials_of(directory)
     assert {trial["state"] for trial in trials} == {"COMPLETE", "PRUNED"}
     for trial in trials:
         steps = len(trial["history"])
         assert (steps < 3) == (trial["state"] == "PRUNED")
-        assert epochs_of(tmp_path / "run", trial) == {0: steps, 1: steps}
+        assert epochs_of(directory, trial) == {0: steps, 1: steps}
+    assert digest == pruned("optuna")[1]
 
 
 def test_what_ends_another_rank_ends_the_trial_and_is_its_failure(tmp_path):

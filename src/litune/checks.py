@@ -204,9 +204,12 @@ def _accelerator(config: DictConfig) -> Iterator[Problem]:
 
 
 def _strategy(config: DictConfig) -> Iterator[Problem]:
-    from pytorch_lightning.strategies import StrategyRegistry
+    from litune import twins
 
-    known = ["auto", *StrategyRegistry.available_strategies()]
+    try:
+        known = ["auto", *twins.strategies(str(config.model._target_))]
+    except InputError:  # told already
+        return
     wanted = str(config.trainer.strategy)
     if wanted not in known:
         expected = f"one of {', '.join(known)}"

@@ -118,11 +118,11 @@ def _raise_for(answer: Message) -> None:
 
 def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None], conclude: Conclude) -> int:
     """Run the backend under the live view, then show and write what the search found."""
-    from rich.console import Console
-
+    from litune.report import notebook
+    from litune.report.console import console_here
     from litune.report.live import ConsoleView
 
-    console = Console(highlight=False)
+    console = console_here()
     for before in study.earlier:
         console.print(str(before), soft_wrap=True, markup=False)
     try:
@@ -136,10 +136,10 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     left = study.set_aside()
     conclude(console, study)
     if study.overdue and (left or len(study.rows) < study.total):
+        again = "the same call" if notebook.is_here() else interrupts.command_line()
         interrupted = f"; trials {', '.join(map(str, left))} were running" if left else ""
         console.print(
-            f"stopped early: search.timeout={config.search.timeout:g} s is over{interrupted}; "
-            f"continue with: {interrupts.command_line()}",
+            f"stopped early: search.timeout={config.search.timeout:g} s is over{interrupted}; continue with: {again}",
             soft_wrap=True,
             markup=False,
         )
@@ -162,7 +162,7 @@ def _conclude(config: DictConfig, console: Console, study: Study) -> None:
         path = relative(runs.write_best(study.directory, config, best, vars(study.terms), note))
         place = relative(study.directory)
         console.print(
-            f"best: {path}\ntrain it: python train.py --config-file {path}\n"
+            f"best: {path}\ntrain it: litune train --config-file {path}\n"
             f"see it: litune report {place}; litune dashboard {place}",
             soft_wrap=True,
         )

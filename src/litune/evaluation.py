@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig
 
 from litune import config as configs
-from litune import loggers, runs, targets, training
+from litune import confirmation, loggers, runs, targets, training
 from litune.documents import shown
 from litune.errors import InputError, LituneError, Problem
 from litune.table import TrialRow, leaderboard
@@ -82,22 +82,23 @@ def predict(run: str, number: int | None, out: str | None) -> int:
 
 
 def _chosen(run: str, number: int | None) -> _Trained:
-    """Return the trial of that number, or the best one; of a single training, itself."""
+    """Return the trial of that number, or the best one, confirmed if one is; of a single training, itself."""
     directory = runs.find(run)
     if (directory / runs.OUTCOME).is_file():
         return _single(directory)
     config, _, ledger = runs.read(directory)
     rows, terms = ledger.rows, ledger.about["terms"]
     ledger.close()
-    board = leaderboard(rows.values(), maximize=configs.objective(config).maximize)
-    if number is None and not board:
+    objective = configs.objective(config)
+    row = confirmation.chosen(directory, rows, objective)[0] if number is None else rows.get(number)
+    if row is None and number is None:
         raise LituneError(f"{directory}: no trial was completed")
-    if number is not None and number not in rows:
+    if row is None:
         expected = f"0 to {len(rows) - 1}"
         raise InputError(Problem(where=str(directory), key="--trial", got=str(number), expected=expected))
-    row = board[0] if number is None else rows[number]
     checkpoint = _checkpoint(row.checkpoint, _place(directory, row))
     if not checkpoint:
+        board = leaderboard(rows.values(), maximize=objective.maximize)
         kept = [str(other.number) for other in board if _checkpoint(other.checkpoint, _place(directory, other))]
         expected = f"one of those that keep it: {', '.join(kept)}" if kept else "a trial with a checkpoint"
         cure = "search.keep_checkpoints says how many of the best keep theirs"

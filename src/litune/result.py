@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from omegaconf import DictConfig
 
 from litune import config as configs
-from litune import functions, ledger, runs, table, targets
+from litune import confirmation, functions, ledger, runs, table, targets
 from litune.errors import InputError, Problem
 from litune.signatures import TARGET
 from litune.table import TrialRow
@@ -61,11 +61,11 @@ class SearchResult:
 
     @property
     def best(self) -> Best:
-        """The best complete trial; raise InputError where none was completed."""
-        board = table.leaderboard(self.rows, maximize=configs.objective(self.config).maximize)
-        if not board:
+        """The best complete trial, the confirmed one if there is one; raise InputError where none was completed."""
+        rows = {row.number: row for row in self.rows}
+        row, _ = confirmation.chosen(self.directory, rows, configs.objective(self.config))
+        if row is None:
             raise InputError(Problem(where=str(self.directory), got="no trial that was completed", expected="one"))
-        row = board[0]
         assert row.score is not None
         return Best(
             number=row.number,

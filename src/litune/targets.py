@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litune import config as configs
+from litune import twins
 from litune.errors import InputError, Problem, nearest
 from litune.locate import locate, trust
 from litune.signatures import TARGET, Mismatch, conform, signature
@@ -31,6 +32,7 @@ def check(config: DictConfig) -> list[Problem]:
     problems: list[Problem] = []
     for key, section, extra in _sections(config):
         problems += _bind(section, key, extra)[1] or _wrong_kind(section, key)
+    problems += twins.misfits((key, section) for key, section, _ in _sections(config))
     return list(dict.fromkeys(_as_written(config, problem) for problem in problems))
 
 
@@ -41,7 +43,10 @@ def _as_written(config: DictConfig, problem: Problem) -> Problem:
 
 
 def typed(config: DictConfig) -> DictConfig:
-    """Return the read-only config with every argument cast to its target's signature; raise InputError for misfits."""
+    """Return the read-only config with every argument cast to its target's signature; raise InputError for misfits.
+
+    Lightning's own callbacks and loggers are then of the package that the model is made of.
+    """
     trust(config.allow)
     problems: list[Problem] = []
     values: dict[str, Any] = {}
@@ -51,6 +56,10 @@ def typed(config: DictConfig) -> DictConfig:
         values.update({f"{key}.{name}": value for name, value in arguments.items() if _changed(value, section[name])})
     if problems:
         raise InputError(dict.fromkeys(_as_written(config, problem) for problem in problems))
+    package = twins.of_model(config.model[TARGET])
+    for key, section, _ in _sections(config):
+        if (twin := twins.twin(section[TARGET], package)) != section[TARGET]:
+            values[f"{key}.{TARGET}"] = twin
     return configs.replaced(config, values)
 
 

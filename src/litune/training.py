@@ -19,7 +19,7 @@ import torch
 from omegaconf import DictConfig
 
 from litune import config as configs
-from litune import functions, loggers, ranks, targets
+from litune import functions, loggers, ranks, targets, twins
 from litune.continuing import Marks, fingerprint
 from litune.objective import Objective
 from litune.reporting import EpochSeeds, Report
@@ -115,9 +115,7 @@ def _ending(report: Report, metric: str) -> tuple[TrialState, Failure | None]:
 
 def lightning_of(config: DictConfig) -> Any:
     """Return the Lightning package that the model is made of, quiet: `pytorch_lightning` or `lightning.pytorch`."""
-    model = targets.locate(config.model._target_)
-    bases = {base.__module__.partition(".core")[0] for base in getattr(model, "__mro__", ())}
-    lightning = importlib.import_module("lightning.pytorch" if "lightning.pytorch" in bases else "pytorch_lightning")
+    lightning = importlib.import_module(twins.of_model(config.model._target_))
     logging.getLogger(lightning.__name__).setLevel(logging.WARNING)  # its advertisements and its goodbye
     return lightning
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ def python(project, *words):
     return done.stdout.splitlines()
 
 
-def by_yaml(project, backend):
-    words = ["--config-dir", "conf", "experiment=waves", f"backend={backend}", f"name=yaml-{backend}"]
+def by_yaml(project, backend, *words):
+    words = ["--config-dir", "conf", "experiment=waves", f"backend={backend}", f"name=yaml-{backend}", *words]
     return python(project, "-m", "litune", "search", *words)[-1].removeprefix("digest ")
 
 
@@ -52,6 +53,58 @@ def test_ray_finds_it_too(project, reference):
 def test_nni_finds_it_too_from_python(project, reference):
     pytest.importorskip("nni")
     assert python(project, "tune.py", "nni")[-1] == reference
+
+
+WITNESS = """
+import lightning.pytorch as pl
+
+class Witness(pl.Callback):
+    def on_fit_start(self, trainer, module):
+        known = (pl.Callback, pl.loggers.Logger)
+        with open(trainer.default_root_dir + "/strangers.txt", "w") as file:
+            print([one for one in trainer.callbacks + trainer.loggers if not isinstance(one, known)], file=file)
+"""
+
+
+@pytest.fixture(scope="module")
+def relative(tmp_path_factory):
+    """Return the same project, made of the package `lightning`; old_forecast is as it was."""
+    if find_spec("lightning") is None:
+        pytest.skip("the package lightning is not installed")
+    other = Path(shutil.copytree(PROJECT, tmp_path_factory.mktemp("relative") / "project"))
+    shutil.copytree(other / "my_forecast", other / "old_forecast")
+    for file in (other / "my_forecast").glob("*.py"):
+        file.write_text(file.read_text().replace("import pytorch_lightning as pl", "import lightning.pytorch as pl"))
+    (other / "witness.py").write_text(WITNESS)
+    return other
+
+
+def test_a_model_made_of_the_package_lightning_has_its_trainer_callbacks_and_loggers(relative, reference):
+    words = [
+        "callbacks.stop._target_=lightning.pytorch.callbacks.EarlyStopping",
+        "callbacks.stop.monitor=forecast/rmse",
+    ]
+    words += ["callbacks.stop.patience=9", "callbacks.witness._target_=witness.Witness"]
+    words += ["callbacks.rate._target_=pytorch_lightning.callbacks.LearningRateMonitor"]
+    assert by_yaml(relative, "optuna", *words) == reference
+    for trial in (relative / "runs" / "yaml-optuna" / "trials").iterdir():
+        assert (trial / "strangers.txt").read_text() == "[]\n"
+        assert (trial / "csv" / "metrics.csv").is_file()
+
+
+def test_a_model_of_one_package_with_data_of_the_other_is_told_so(relative):
+    words = ["--config-dir", "conf", "experiment=waves", "data._target_=old_forecast.series.Waves"]
+    words += ["callbacks.rate._target_=pytorch_lightning.callbacks.LearningRateMonitor"]
+    done = subprocess.run(
+        [sys.executable, "-m", "litune", "search", *words],
+        cwd=relative, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    told = (
+        "data._target_: got old_forecast.series.Waves, made of pytorch_lightning; expected a class made of lightning."
+    )
+    assert told in done.stderr
+    assert "callbacks" not in done.stderr
 
 
 def test_a_model_and_a_function_of_the_script_itself(project):

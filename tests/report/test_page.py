@@ -46,6 +46,16 @@ def test_the_page_has_every_section_and_every_picture_has_marks(page: str) -> No
     assert all('class="mark' in picture for picture in pictures)
 
 
+def test_the_contours_cells_leave_no_gaps(page: str) -> None:
+    cells = re.findall(r'<rect class="mark cell" x="(.*?)" y="(.*?)" width="(.*?)" height="(.*?)"', page)
+    boxes = [tuple(map(float, cell)) for cell in cells]
+    assert len(boxes) > 100
+    for start, size in ((0, 2), (1, 3)):
+        starts = {box[start] for box in boxes}
+        ends = {box[start] + box[size] for box in boxes}
+        assert starts - ends == {min(starts)}
+
+
 def test_the_page_fetches_nothing_and_is_readable_by_its_owner_alone(run: Path, page: str) -> None:
     assert not re.search(r"(src|href)=[\"'](?!data:)|url\(|@import|<script", page)
     assert (run / "report.html").stat().st_mode & 0o077 == 0

@@ -8,9 +8,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from litune.report import notebook
 from litune.table import TrialRow, leaderboard
 
+_IN_A_CELL = 100  # letters; a notebook tells no width
 _BARS = "▁▂▃▄▅▆▇█"
+
+
+def console_here() -> Console:
+    """Return the console that a search speaks to; a notebook's cell is given plain text."""
+    return Console(highlight=False, force_jupyter=False, width=_IN_A_CELL if notebook.is_here() else None)
 
 
 def print_leaderboard(

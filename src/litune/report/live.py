@@ -1,4 +1,4 @@
-"""The live view of a search in a terminal; in a log or in CI one line a trial, when it has ended."""
+"""The live view of a search in a terminal or notebook; in a log or in CI one line a trial, when it has ended."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from litune.report import notebook
 from litune.report.console import brief, describe, sparkline
 from litune.report.progress import Progress, clock
 from litune.study import Study
@@ -25,7 +26,9 @@ class ConsoleView:
 
     def __init__(self, study: Study, console: Console | None = None) -> None:
         self._study, self._console = study, console or Console(highlight=False)
-        self._moving = self._console.is_terminal and not self._console.is_dumb_terminal and "CI" not in os.environ
+        self._cell = notebook.Picture() if notebook.is_here() else None
+        terminal = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._moving = terminal and not self._cell and "CI" not in os.environ
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._progress = Progress(study)
         self._shown = {number for number, row in study.rows.items() if row.ended}
@@ -44,6 +47,8 @@ class ConsoleView:
         if self._moving:
             self._live.stop()
         self._lines()
+        if self._cell:
+            self._cell.draw(self._summary())
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
@@ -60,22 +65,24 @@ class ConsoleView:
             if self._console.width < self._width:  # the terminal has broken the old picture's lines
                 self._console.clear()
             self._width = self._console.width
-            self._live.update(self._picture(), refresh=True)
+            lines = [*self._summary(), *self._running()]
+            self._live.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)), refresh=True)
+        elif self._cell:
+            self._cell.draw([*self._summary(), *self._running()])
 
     def _lines(self) -> None:
-        """Print the trials that have ended since; under a live picture only those that failed."""
+        """Print the trials that have ended since; beside a live picture only those that failed."""
         for number, row in sorted(self._study.rows.items()):
             if row.ended and number not in self._shown:
                 self._shown.add(number)
-                if not self._moving or row.state is TrialState.FAILED:
+                if not (self._moving or self._cell) or row.state is TrialState.FAILED:
                     self._console.print(Text(line_of(row)), soft_wrap=True)
 
-    def _picture(self) -> Group:
+    def _summary(self) -> list[str]:
         progress = self._progress
         progress.look()
         lines = [progress.counts(), progress.pace(), progress.best()]
-        lines += [progress.savings()] if progress.savings() else []
-        return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in [*lines, *self._running()]))
+        return lines + ([progress.savings()] if progress.savings() else [])
 
     def _running(self) -> list[str]:
         study, metric = self._study, self._study.objective.metric

@@ -83,7 +83,9 @@ def contour(facts: Facts, names: Sequence[str]) -> str:
     sign = 1.0 if facts.objective.maximize else -1.0
     ranked = {value: place for place, value in enumerate(sorted({sign * (row.score or 0.0) for row in rows}))}
     levels = [ranked[sign * (row.score or 0.0)] / max(1, len(ranked) - 1) for row in rows]
-    wide, high = (svg.WIDTH - svg.LEFT - svg.RIGHT) / _CELLS, (frame.height - svg.TOP - svg.BOTTOM) / _CELLS
+    # whole numbers: neighbours share an edge, whatever the page makes of its scale
+    across = [round(svg.LEFT + place / _CELLS * (svg.WIDTH - svg.LEFT - svg.RIGHT)) for place in range(_CELLS + 1)]
+    up = [round(place / _CELLS * (frame.height - svg.TOP - svg.BOTTOM)) for place in range(_CELLS + 1)]
     marks = []
     for column in range(_CELLS):
         for level in range(_CELLS):
@@ -91,7 +93,8 @@ def contour(facts: Facts, names: Sequence[str]) -> str:
             weights = [math.exp(-(((x - a) ** 2 + (y - b) ** 2) / _NEIGHBOURHOOD**2)) for a, b in points]
             if max(weights) > 0.1:
                 shade = sum(weight * value for weight, value in zip(weights, levels, strict=True)) / sum(weights)
-                left, top = svg.LEFT + column * wide, frame.height - svg.BOTTOM - (level + 1) * high
+                wide, high = across[column + 1] - across[column], up[level + 1] - up[level]
+                left, top = across[column], frame.height - svg.BOTTOM - up[level + 1]
                 marks.append(svg.box(left, top, wide, high, "cell", shade=0.05 + 0.75 * shade))
     for row in rows:
         place = frame.place(*(_shown(row.params[name]) for name in names))

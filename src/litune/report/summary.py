@@ -106,15 +106,15 @@ def commands(facts: Facts) -> list[tuple[str, str]]:
     again = shlex.quote(f"{facts.name}-again")
     found = [
         ("the same search again; its last line must be the digest",
-         f"python search.py --config-file {place}/config.yaml name={again}"),
+         f"litune search --config-file {place}/config.yaml name={again}"),
         ("every trial as CSV", f"litune trials {place} --format csv"),
     ]  # fmt: skip
     if facts.board:
-        found.insert(1, ("train the best again", f"python train.py --config-file {place}/best.yaml"))
+        found.insert(1, ("train the best again", f"litune train --config-file {place}/best.yaml"))
         number = facts.board[0].number
         if facts.confirmation is None:
             found.append(("find out how good the best ones are on other seeds", f"litune confirm {place}"))
-        found.insert(2, ("check that it gives the same bits", f"python train.py replay={place} trial={number}"))
+        found.insert(2, ("check that it gives the same bits", f"litune train replay={place} trial={number}"))
     return found
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_OMP_PAUSE_HARD = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,6 +51,18 @@ def use_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+def rest_threads() -> None:
+    """End GNU OpenMP's idle threads, before a fork: the child has none of them, and would wait for them for ever.
+
+    They are there as soon as anything was computed by several threads; the next such operation starts them again.
+    """
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    for library in {line.split(maxsplit=5)[-1] for line in lines if "libgomp" in line}:  # torch's, scikit-learn's
+        if pause := getattr(ctypes.CDLL(library), "omp_pause_resource_all", None):  # OpenMP 5, GCC 9
+            pause(_OMP_PAUSE_HARD)
 
 
 def use_devices(devices: tuple[int, ...] | None) -> None:

@@ -140,6 +140,7 @@ class Parent:
         sys.stdout.flush()
         sys.stderr.flush()
         parent = os.getpid()
+        limits.rest_threads()  # of a user's setup that has computed something
         client.pid = os.fork()
         if client.pid == 0:
             self._become_child(client, request, parent)

@@ -132,6 +132,7 @@ class Workers:
     def _fork(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         driver = os.getpid()
+        limits.rest_threads()  # of a script or notebook that has computed something
         self._parent = os.fork()
         if self._parent == 0:
             ours.close()

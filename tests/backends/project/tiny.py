@@ -34,6 +34,9 @@ class Tiny(pl.LightningModule):
         nan = h.ending == "nan" and self.current_epoch == 1
         self.log("score", torch.tensor(float("nan") if nan else value, dtype=torch.float64) + noise)
 
+    def test_step(self, batch, batch_idx) -> None:
+        self.log("x", self.hparams.x)
+
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
@@ -57,3 +60,6 @@ class Data(pl.LightningDataModule):
 
     def val_dataloader(self):
         return DataLoader(TensorDataset(torch.zeros(2, 2)), batch_size=2)
+
+    def test_dataloader(self):
+        return self.val_dataloader()

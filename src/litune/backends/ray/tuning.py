@@ -134,6 +134,7 @@ class Parent:
     """The driver's own warm parent, opened to the trials of this Ray node, and replaced when somebody kills it."""
 
     def __init__(self, workers: Workers, study: Study) -> None:
+        self._directory = study.directory
         self._listener = nursery.listen(str(study.directory))
         workers.listen(self._listener)
         self._workers: Workers | nursery.Nursery = workers
@@ -149,8 +150,9 @@ class Parent:
             self._workers = nursery.Nursery(self._listener, *self._about)
 
     def close(self) -> None:
-        """Close the socket, and end a parent that was started here."""
+        """Close and remove the socket, and end a parent that was started here."""
         self._listener.close()
+        (self._directory / nursery.SOCKET).unlink(missing_ok=True)
         if isinstance(self._workers, nursery.Nursery):
             self._workers.close()
 
