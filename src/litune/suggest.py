@@ -71,6 +71,20 @@ def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
+class _Tpe(optuna.samplers.TPESampler):
+    """TPE over a space that all trials have in common, which Optuna's own looks for in every trial each time."""
+
+    def __init__(self, space: dict[str, BaseDistribution], **options: Any) -> None:
+        super().__init__(**options)
+        self._space = space
+
+    def infer_relative_search_space(
+        self, _study: optuna.Study, _trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the space."""
+        return self._space
+
+
 class Suggester:
     """Suggest the params of trial 0, 1, 2, ... in turn; holds the shadow study.
 
@@ -209,9 +223,14 @@ class Suggester:
                 return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False, source_trials=source)
             if self.algorithm == "gp":
                 return optuna.samplers.GPSampler(seed=seed, deterministic_objective=True)
-            return optuna.samplers.TPESampler(
-                seed=seed, multivariate=True, group=self.space.conditional, constant_liar=True
-            )
+            if self.space.conditional:
+                return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+            return _Tpe(self._relative, seed=seed, multivariate=True, constant_liar=True)
+
+    @cached_property
+    def _relative(self) -> dict[str, BaseDistribution]:
+        held = {key: distribution(parameter.latent) for key, parameter in sorted(self.space.parameters.items())}
+        return {key: one for key, one in held.items() if not one.single()}
 
     def _source_trials(self) -> list[optuna.trial.FrozenTrial]:
         """Return the earlier runs' trials with just the params that CMA-ES searches, as it asks for them."""
