@@ -18,10 +18,15 @@ PROJECT = HERE / "project"
 @cache
 def search(backend: str, *overrides: str) -> tuple[dict, ...]:
     """Run a search of the tiny experiment to its end by the command line; return the trial table."""
-    runs = Path(mkdtemp(prefix="litune-conformance-"))
+    return search_in(Path(mkdtemp(prefix="litune-conformance-")), backend, *overrides)
+
+
+def search_in(runs: Path, backend: str, *overrides: str) -> tuple[dict, ...]:
+    """Run or continue the search of that directory."""
     words = [f"backend={backend}", "experiment=tiny", "name=it", "seed=7", f"search.runs={runs}", *overrides]
     litune = [sys.executable, "-m", "litune"]
-    environment = {**os.environ, "PYTHONPATH": str(HERE / "plugin")}
+    paths = [str(HERE / "plugin"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(
         [*litune, "search", *words], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300
     )
@@ -91,3 +96,11 @@ class BackendConformance:
         assert [step for step, _ in endings["error"]["history"]] == [1]  # what it had reported is kept
         assert "another" in endings["no_metric"]["failure"]["message"]
         assert "SIGKILL" in endings["killed"]["failure"]["message"]
+
+    def test_the_same_command_goes_on_with_the_same_threads(self, tmp_path: Path) -> None:
+        words = ("search.algorithm=random", "search.threads=3", "objective.metric=threads")
+        first = search_in(tmp_path, self.backend, "search.trials=2", *words)
+        table = search_in(tmp_path, self.backend, "search.trials=4", *words)
+        assert [row["number"] for row in table] == [0, 1, 2, 3]
+        assert table[:2] == first
+        assert {row["score"] for row in table} == {3.0}

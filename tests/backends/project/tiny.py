@@ -32,6 +32,8 @@ class Tiny(pl.LightningModule):
         value = h.x + 10 * h.y + 100 * h.k + 1000 * ord(h.kind[0]) + 0.5 * self.current_epoch
         noise = torch.rand(()) * 1e-3  # the seed's doing: the same in every process
         nan = h.ending == "nan" and self.current_epoch == 1
+        told = {int(os.environ[name]) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        self.log("threads", float(torch.get_num_threads() if told == {torch.get_num_threads()} else -1))
         self.log("score", torch.tensor(float("nan") if nan else value, dtype=torch.float64) + noise)
 
     def test_step(self, batch, batch_idx) -> None:
