@@ -1,6 +1,6 @@
 """python benchmarks/mnist_batches.py [ROOT] [--rounds 3]: an autoencoder's epoch on MNIST, batches of 32, one thread.
 
-Slices of tensors in memory (litune.tasks.mnist.Batches) beside DataLoader with ToTensor for each sample, as
+Slices of tensors in memory (litune.tasks.batches.Batches) beside DataLoader with ToTensor for each sample, as
 torchvision has it in its tutorials; in turn, in one process; prints the ratio of the best times. Lower is better.
 """
 
@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from litune.tasks.mnist import Autoencoder, Batches, load
+from litune.tasks.batches import Batches
+from litune.tasks.mnist import Autoencoder, load
 
 BATCH = 32
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from sklearn.datasets import load_digits
 
 from litune.tasks.digits import MLP, Digits
 
@@ -32,16 +33,17 @@ def test_digits_are_learned(tmp_path):
     assert made.callback_metrics["val_loss"] < 0.4
 
 
-def test_the_split_is_always_the_same_and_shares_nothing():
+def test_the_split_is_always_the_same_and_holds_every_image_once():
     first, second = Digits(), Digits(batch_size=7)
     for data in (first, second):
-        data.prepare_data()
         data.setup("fit")
-    assert list(first.val.indices) == list(second.val.indices)
-    assert len(first.train) == 1437
-    assert len(first.val) == 360
-    assert not set(first.train.indices) & set(first.val.indices)
+    assert torch.equal(first.train[0], second.train[0])
+    images = torch.cat([first.train[0], first.valid[0]])
+    assert images.shape == (1437 + 360, 1, 8, 8)
+    assert len(first.train[1]) == 1437
     assert [len(labels) for _, labels in second.val_dataloader()] == [7] * 51 + [3]
+    everything = torch.tensor(load_digits().images, dtype=torch.float32).unsqueeze(1) / 16
+    assert torch.equal(images.sum(0), everything.sum(0))
 
 
 def test_a_prediction_is_a_digit_for_each_image():

@@ -9,7 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from litune.tasks.mnist import CNN, Autoencoder, Batches, MNISTData, load, training_images
+from litune.tasks.mnist import CNN, Autoencoder, MNISTData, load, training_images
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "mnist"
@@ -31,32 +31,6 @@ def write_mnist(root):
         head = struct.pack(">IIII", 0x803, count, 28, 28)
         (raw / f"{name}-images-idx3-ubyte").write_bytes(head + images.numpy().tobytes())
         (raw / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels.numpy().tobytes())
-
-
-def test_batches_hold_every_row_once_and_keep_images_with_their_labels():
-    rows = torch.arange(103)
-    for shuffle in (False, True):
-        batches = Batches(rows.float(), rows, batch_size=10, shuffle=shuffle)
-        found = list(batches)
-        assert len(found) == len(batches) == 11
-        assert [len(images) for images, _ in found] == [10] * 10 + [3]
-        assert all(torch.equal(images, labels.float()) for images, labels in found)
-        everything = torch.cat([labels for _, labels in found])
-        assert torch.equal(everything, rows) is not shuffle
-        assert torch.equal(everything.sort().values, rows)
-
-
-def test_the_order_of_shuffled_batches_is_the_seeds_and_new_each_epoch():
-    batches = Batches(torch.arange(50), batch_size=7, shuffle=True)
-
-    def epoch():
-        return torch.cat([rows for (rows,) in batches]).tolist()
-
-    torch.manual_seed(3)
-    first, second = epoch(), epoch()
-    torch.manual_seed(3)
-    assert epoch() == first
-    assert second != first
 
 
 def test_a_split_is_always_the_same(tmp_path):

@@ -12,45 +12,43 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Subset, TensorDataset, random_split
+
+from litune.tasks.batches import Batches
 
 SPLIT_SEED = 42
+TRAINING_IMAGES = 1_437
 CLASSES = 10
 
 
 @functools.cache
-def load() -> TensorDataset:
-    """Return the 1,797 images, (1, 8, 8) in [0, 1], with their labels; once a process."""
+def load() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return images, (n, 1, 8, 8) in [0, 1], and labels: 1,437 to train on, 360 to validate with; once a process."""
     digits = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32).unsqueeze(1) / 16
-    return TensorDataset(images, torch.tensor(digits.target))
+    labels = torch.tensor(digits.target)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    train, valid = order[:TRAINING_IMAGES], order[TRAINING_IMAGES:]
+    return (images[train], labels[train]), (images[valid], labels[valid])
 
 
 class Digits(pl.LightningDataModule):
-    """1,437 images to train on and 360 to validate with."""
+    """1,437 images to train on and 360 to validate with, always the same."""
 
     def __init__(self, batch_size: int = 64) -> None:
         super().__init__()
         self.batch_size = batch_size
 
-    def prepare_data(self) -> None:
-        """Read the images."""
-        load()
-
     def setup(self, stage: str | None = None) -> None:
-        """Split the images, always alike."""
-        generator = torch.Generator().manual_seed(SPLIT_SEED)
-        self.train: Subset[tuple[Tensor, ...]]
-        self.val: Subset[tuple[Tensor, ...]]
-        self.train, self.val = random_split(load(), [1437, 360], generator=generator)
+        """Read and split the images."""
+        self.train, self.valid = load()
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+    def train_dataloader(self) -> Batches:
         """Return shuffled batches."""
-        return DataLoader(self.train, batch_size=self.batch_size, shuffle=True)
+        return Batches(*self.train, batch_size=self.batch_size, shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+    def val_dataloader(self) -> Batches:
         """Return batches in order."""
-        return DataLoader(self.val, batch_size=self.batch_size)
+        return Batches(*self.valid, batch_size=self.batch_size)
 
 
 class MLP(pl.LightningModule):

@@ -6,7 +6,6 @@ Data: LeCun et al., "Gradient-based learning applied to document recognition", 1
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 
 import pytorch_lightning as pl
 import torch
@@ -14,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.datasets import MNIST
 
+from litune.tasks.batches import Batches
+
 SPLIT_SEED = 42
 TRAINING_IMAGES = 55_000
 CLASSES = 10
-_GATHERED = 2048  # rows picked at once: one indexing for many batches, in little memory
 
 
 @functools.cache
@@ -38,28 +38,6 @@ def load(root: str, *, train: bool) -> tuple[Tensor, Tensor]:
         message = f"data.root={root}: no MNIST there, and it could not be downloaded ({reason}); "
         raise FileNotFoundError(message + "put torchvision's MNIST/raw/ below it, or name its place") from error
     return data.data.unsqueeze(1).float() / 255, data.targets
-
-
-class Batches:
-    """Slices of tensors in memory; a shuffled one draws its order from torch's global generator, as DataLoader does.
-
-    A fraction of DataLoader's cost where the data fits in memory and needs no work a sample. Lightning takes any
-    iterable; with several devices (ddp) every rank sees all batches, since there is no sampler to shard.
-    """
-
-    def __init__(self, *tensors: Tensor, batch_size: int, shuffle: bool = False) -> None:
-        self._tensors, self._batch_size, self._shuffle = tensors, batch_size, shuffle
-
-    def __len__(self) -> int:
-        """Return the number of batches, the last of them perhaps smaller."""
-        return -(-len(self._tensors[0]) // self._batch_size)
-
-    def __iter__(self) -> Iterator[list[Tensor]]:
-        """Yield the batches of one epoch."""
-        order = torch.randperm(len(self._tensors[0])) if self._shuffle else torch.arange(len(self._tensors[0]))
-        for rows in torch.split(order, self._batch_size * max(1, _GATHERED // self._batch_size)):
-            gathered = [torch.split(tensor[rows], self._batch_size) for tensor in self._tensors]
-            yield from map(list, zip(*gathered, strict=True))
 
 
 class MNISTData(pl.LightningDataModule):
