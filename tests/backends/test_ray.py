@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -242,15 +243,17 @@ class TestCluster:
     WORDS = ("search.algorithm=random", "search.trials=30", "search.space=search_spaces/tiny.json")
 
     def test_trials_run_on_both_nodes_and_a_node_killed_in_mid_search_loses_nothing(self, tmp_path, cluster):
-        # enough of them that the first node is not through before the second has imported torch
-        slow = ("trainer.max_epochs=4", f"backend.address={cluster.address}")
-        process = start(tmp_path, *self.WORDS, *slow)
+        hold = tmp_path / "hold"
+        hold.touch()
+        process = start(tmp_path, *self.WORDS, f"model.hold={hold}", f"backend.address={cluster.address}")
+        trials = tmp_path / "it" / "trials"
+        _await(lambda: (trials / "0001" / "config.yaml").exists(), process)  # one core a node: each has its trial
+        hold.unlink()
         node = next(iter(cluster.worker_nodes))
-        deadline = time.monotonic() + 120
-        while not _where(tmp_path, node.node_id) and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.2)
-        assert _where(tmp_path, node.node_id), "no trial ran on the second node"
+        _await(lambda: _where(tmp_path, node.node_id), process)
+        hold.touch()
         cluster.remove_node(node, allow_graceful=False)
+        hold.unlink()
         said = process.communicate()[0]
         assert process.returncode == 0, said[-3000:]
         assert len({row["where"].split()[-1] for row in table_of(tmp_path)}) == 2
@@ -260,6 +263,16 @@ class TestCluster:
         done = run(tmp_path, "backend.address=127.0.0.1:1")
         assert done.returncode == 2
         assert "backend.address" in done.stderr
+
+
+def _await(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for the condition while the process runs; end it where that never comes."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        if time.monotonic() > deadline or process.poll() is not None:
+            process.kill()
+            raise AssertionError(process.communicate()[0][-3000:])
+        time.sleep(0.2)
 
 
 def _where(runs_directory: Path, node: str) -> bool:

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -12,7 +13,9 @@ from torch.utils.data import DataLoader, TensorDataset
 class Tiny(pl.LightningModule):
     """Logs `score`: injective in the params up to rounding, and growing by the epoch."""
 
-    def __init__(self, x: float = 0.0, y: float = 0.0, k: int = 0, kind: str = "a", ending: str = "complete") -> None:
+    def __init__(
+        self, x: float = 0.0, y: float = 0.0, k: int = 0, kind: str = "a", ending: str = "complete", hold: str = ""
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.layer = torch.nn.Linear(2, 1)
@@ -23,6 +26,8 @@ class Tiny(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         if self.current_epoch == 1:
             _end(self.hparams.ending)
+            while self.hparams.hold and Path(self.hparams.hold).exists():
+                time.sleep(0.05)
 
     def validation_step(self, _batch, _batch_idx) -> None:
         if self.hparams.ending == "no_metric":
