@@ -4,7 +4,7 @@ import pytest
 
 from litune.space import Space, choice, loguniform, randint, uniform
 from litune.space_file import parse
-from litune.suggest import Suggester, choose_algorithm
+from litune.suggest import Suggester
 from litune.trial import Outcome, TrialState
 
 SPACE = Space.of({"a": loguniform(1e-4, 1.0), "b": uniform(0, 1), "c": choice("x", "y"), "d": randint(0, 9)})
@@ -86,9 +86,3 @@ def test_grid_visits_every_point_once() -> None:
     assert params[:2] == [{"a": 1, "b": 0}, {"a": 1, "b": 1}]
     assert len({tuple(one.items()) for one in params}) == 12
 
-
-def test_auto_takes_the_grid_only_where_all_of_it_fits() -> None:
-    space = Space.of({"a": choice(1, 2, 3), "b": randint(0, 4)})
-    assert choose_algorithm("auto", space, 12) == "grid"
-    assert choose_algorithm("auto", space, 11) == "tpe"
-    assert choose_algorithm("auto", SPACE, 1000) == "tpe"

@@ -16,7 +16,7 @@ from optuna.trial import TrialState as OptunaState
 from litune.promotion import ETA, Decision, Run, promote, rungs, scores_at_depth
 from litune.seeds import stream
 from litune.space import Space
-from litune.suggest import distribution
+from litune.suggest import distribution, drawn
 
 _ENOUGH = 8  # trials at a rung before TPE is fitted there
 
@@ -33,7 +33,7 @@ def bracket_of(number: int, brackets: int) -> int:
 
 
 def decide(
-    number: int, runs: Sequence[Run], *, space: Space, seed: int, steps: int, brackets: int = 1, left: float = math.inf
+    number: int, runs: Sequence[Run], left: float = math.inf, *, space: Space, seed: int, steps: int, brackets: int = 1
 ) -> Decision:
     """Return decision `number` of ASHA (one bracket) or Hyperband (several), with `left` epochs to spend."""
     ladder = rungs(steps)
@@ -67,14 +67,4 @@ def fresh(number: int, runs: Sequence[Run], *, space: Space, seed: int, ladder: 
         shadow.add_trial(
             optuna.trial.create_trial(state=state, value=score if known else None, params=latents, distributions=held)
         )
-    trial = shadow.ask()
-
-    def draw(key: str) -> Any:
-        latent = space.parameters[key].latent
-        if latent.kind == "float":
-            return trial.suggest_float(key, latent.low, latent.high, log=latent.log)
-        if latent.kind == "int":
-            return trial.suggest_int(key, int(latent.low), int(latent.high))
-        return trial.suggest_categorical(key, range(int(latent.high) + 1))
-
-    return space.draw(draw)
+    return drawn(space, shadow.ask())

@@ -14,7 +14,7 @@ from typing import Any
 from optuna.trial import TrialState as OptunaState
 
 from litune.errors import LedgerDamaged
-from litune.table import TrialRow
+from litune.table import Leg, TrialRow
 from litune.trial import Failure, FailureClass, TrialState
 
 OPTUNA_STATE = {
@@ -49,8 +49,13 @@ def _fingerprint(about: Mapping[str, Any]) -> str:
 
 def of_row(row: TrialRow) -> str:
     """Return the trial's text."""
-    kept = ("params", "seed", "seconds", "where", "attempt", "retried", "started", "reused", "checkpoint", "schedule")
+    kept = (
+        "params", "seed", "seconds", "where", "attempt", "retried", "started", "reused", "checkpoint", "schedule",
+        "legs",
+    )  # fmt: skip
     about: dict[str, Any] = {name: getattr(row, name) for name in kept}
+    if not row.ended:  # until then Optuna has no column for its score
+        about |= {"resting": row.resting or None, "score": row.score}
     about |= {"state": row.state.value, "retried": row.retried or None}
     about["failure"] = row.failure and {**asdict(row.failure), "kind": row.failure.kind.value}
     if row.ended:
@@ -71,7 +76,8 @@ def row_of(
         about["failure"] = Failure(kind=FailureClass(failure["kind"]), message=failure["message"])
     about["state"] = TrialState(about["state"])
     about["schedule"] = tuple(about.get("schedule", ()))
-    row = TrialRow(number=number, score=score, history=history, **about)
+    about["legs"] = tuple(Leg(*leg) for leg in about.get("legs", ()))
+    row = TrialRow(**{"number": number, "score": score, "history": history, **about})
     if row.ended and (row.fingerprint() != fingerprint or state != OPTUNA_STATE[row.state]):
         raise LedgerDamaged(f"trial {number} does not match its fingerprint: the ledger was damaged or edited")
     return row

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from omegaconf import DictConfig
+
+from litune import legs
 from litune.space import Space
 
 _FEWEST_STEPS = 4  # a curve with fewer reports tells too little to continue by
 _MOST_FOR_GP = 250  # trials; beyond, a Gaussian process costs more than it gains
 
 
-def choose(space: Space, *, trials: int, steps: int, checkpoints: bool) -> tuple[str, str]:
-    """Return (algorithm, why) for a budget of `trials` full trainings of `steps` reports each."""
+def of(config: DictConfig, space: Space) -> tuple[str, str]:
+    """Return (algorithm, why) for a config; no reason where search.algorithm names one."""
+    search = config.search
+    if search.algorithm != "auto":
+        return search.algorithm, ""
+    if search.warm_start:
+        return "tpe", "it learns from earlier runs"
+    if search.pruner != "none":
+        whole = f"search.pruner={search.pruner} stops whole trials"
+    else:
+        found = [f"{problem.key} is {problem.got}" for problem in legs.hindrances(config, space, "")]
+        whole = f"trials cannot be continued where {found[0]}" if found else ""
+    return choose(space, trials=legs.trials_in_all(config), steps=legs.steps_of(config), whole=whole)
+
+
+def choose(space: Space, *, trials: int, steps: int, whole: str = "") -> tuple[str, str]:
+    """Return (algorithm, why) for a budget of so many full trainings; `whole` says why none can go in legs."""
     size = space.grid_size()
     if size is not None and size <= trials:
         return "grid", f"the whole grid of {size} fits into the budget of {trials} trials"
-    if steps >= _FEWEST_STEPS and checkpoints:
+    if steps >= _FEWEST_STEPS and not whole:
         return "thaw", f"a training reports {steps} times and can be continued from its checkpoint"
-    reason = "a training can not be continued" if not checkpoints else f"a training reports only {steps} times"
+    reason = whole or f"a training reports only {steps} times"
     numeric = not any(parameter.latent.kind == "index" for parameter in space.parameters.values())
+    if whole.startswith("search.pruner"):
+        return "tpe", f"{reason}, and what was stopped would mislead a Gaussian process"
     if numeric and trials <= _MOST_FOR_GP:
         return "gp", f"{reason}; all params are numbers and there are at most {_MOST_FOR_GP} trials"
     but = f"there are more than {_MOST_FOR_GP} trials" if numeric else "not all params are numbers"

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from litune import config as configs
-from litune import documents, enqueued, space_file
+from litune import documents, enqueued, legs, space_file
 from litune.errors import InputError, Problem, nearest
 from litune.parallelism import LAG, lag_of
 from litune.schema import NAME_PATTERN, Config
@@ -50,6 +50,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
     problems += [*_directory(Path(config.search.runs)), *_accelerator(config), *_storage(config)]
     if space is not None:
         problems += [*_grid(config, space), *_params(config, space), *enqueued.check(config, space)]
+        problems += legs.check(config, space)
         if config.search.warm_start:
             from litune import runs  # which imports Optuna
 

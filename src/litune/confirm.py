@@ -76,6 +76,7 @@ def _search(
         "search.warm_start": [],
         "search.pruner": "none",
         "search.trials": seeds * len(originals),
+        "search.budget": {"epochs": None, "seconds": None},
         "search.threads": terms["threads"],
         "search.storage": None,
         "search.timeout": None,

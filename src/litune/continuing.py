@@ -40,10 +40,15 @@ class Continuation:
 
 
 class Marks:
-    """Mark each checkpoint: what was trained (see fingerprint), and whether a training may go on from it."""
+    """Mark each checkpoint: what was trained (see fingerprint), and whether a training may go on from it.
+
+    Lightning has a ReduceLROnPlateau step only after an epoch's checkpoints are written, and does not when it goes on
+    from one: so the mark holds the values that such schedulers are to be given first.
+    """
 
     def __init__(self, of: str) -> None:
         self._of, self._between_epochs = of, False
+        self._due: list[float | None] = []
 
     def on_train_epoch_start(self, _trainer: Any, _module: Any) -> None:
         """Note that an epoch has begun."""
@@ -55,9 +60,27 @@ class Marks:
 
     def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
         """Write the mark."""
-        summing = any(getattr(part, "update_called", False) for part in module.modules())
+        reset_next = {id(one.value) for one in trainer._results.values() if not one.is_tensor}
+        summing = any(getattr(part, "update_called", False) and id(part) not in reset_next for part in module.modules())
         goes_on = self._between_epochs and not trainer.should_stop and trainer.world_size == 1 and not summing
-        checkpoint[KEY] = {"of": self._of, "goes_on": goes_on}
+        due = [_due(trainer, scheduler) for scheduler in trainer.lr_scheduler_configs]
+        checkpoint[KEY] = {"of": self._of, "goes_on": goes_on, "due": due}
+
+    def on_load_checkpoint(self, _trainer: Any, _module: Any, checkpoint: dict[str, Any]) -> None:
+        """Take note of what schedulers wait for."""
+        self._due = checkpoint.get(KEY, {}).get("due", [])
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Give it to them, all being restored."""
+        for scheduler, value in zip(trainer.lr_scheduler_configs, self._due, strict=False):
+            if value is not None:
+                module.lr_scheduler_step(scheduler.scheduler, value)
+
+
+def _due(trainer: Any, scheduler: Any) -> float | None:
+    value = trainer.callback_metrics.get(scheduler.monitor) if scheduler.reduce_on_plateau else None
+    waits = scheduler.interval == "epoch" and (trainer.current_epoch + 1) % scheduler.frequency == 0
+    return float(value) if waits and value is not None else None
 
 
 def fingerprint(config: DictConfig) -> str:
@@ -76,7 +99,7 @@ def find(directory: Path, config: DictConfig) -> Continuation | None:
 
     of = fingerprint(config)
     found: list[tuple[int, Continuation]] = []
-    for file in sorted((directory / CHECKPOINTS).glob("*.ckpt")):
+    for file in sorted((directory / CHECKPOINTS).glob("*.ckpt"), reverse=True):  # last.ckpt is the last written
         try:
             held = torch.load(file, map_location="cpu", weights_only=True)
             mark = held.get(KEY, {})

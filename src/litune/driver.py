@@ -125,6 +125,8 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     console = console_here()
     for before in study.earlier:
         console.print(str(before), soft_wrap=True, markup=False)
+    if study.why:
+        console.print(f"search.algorithm=auto is {study.terms.algorithm}: {study.why}", soft_wrap=True, markup=False)
     try:
         with ConsoleView(study, console) as view, _dashboards(config, study, view):
             run(view)
@@ -133,9 +135,10 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
         if interrupts.requested():
             conclude(console, study)
         raise
+    study.settle()
     left = study.set_aside()
     conclude(console, study)
-    if study.overdue and (left or len(study.rows) < study.total):
+    if study.overdue and (left or not study.over):
         again = "the same call" if notebook.is_here() else interrupts.command_line()
         interrupted = f"; trials {', '.join(map(str, left))} were running" if left else ""
         console.print(

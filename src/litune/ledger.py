@@ -35,7 +35,7 @@ from litune.errors import LedgerDamaged, LedgerUnwritable
 from litune.space import Space
 from litune.suggest import shown
 from litune.table import TrialRow
-from litune.trial import Outcome
+from litune.trial import Outcome, TrialState
 
 FILE = "ledger.db"
 ATTRIBUTE = "litune"
@@ -122,11 +122,15 @@ class Ledger:
             self._unreport(number, step)  # an earlier attempt got further than the one that counts
         for step, value in outcome.history.items():
             self.report(number, step, value)
+        if self.rows[number].score is not None:  # it had ended once, and was continued as the search was given more
+            same = _values.c.trial_id == sa.bindparam("key")
+            self._pending.append((_values.delete().where(same), number, [{}]))
         ending = {
             name: getattr(outcome, name) for name in ("state", "score", "failure", "where", "checkpoint", "schedule")
         }
         row = replace(self.rows[number], history=dict(outcome.history), **ending)
-        row = replace(row, seconds=row.seconds + outcome.seconds)
+        resting = outcome.state is TrialState.PAUSED
+        row = replace(row, seconds=row.seconds + outcome.seconds, resting=resting)
         self.rows[number] = row
         self._attributes.add(number)
         if row.ended:

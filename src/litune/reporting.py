@@ -15,6 +15,17 @@ from litune.seeds import stream
 from litune.trial import Trial
 
 
+class LegEnd:
+    """Mixed with the ModelCheckpoint that Lightning calls after all other callbacks: ends the leg once it has saved."""
+
+    report: Report
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Save the epoch; then pause."""
+        super().on_train_epoch_end(trainer, module)  # type: ignore[misc]  # of the ModelCheckpoint
+        self.report.pause(trainer)
+
+
 class MetricMissing(LituneError):
     """The objective's metric was not among those logged."""
 
@@ -76,11 +87,20 @@ class Report:
             self._report(trainer)
 
     def on_train_epoch_end(self, trainer: Any, _module: Any) -> None:
-        """Report an epoch that has no validation, and end the leg after its last epoch."""
-        if sum(trainer.num_val_batches) == 0:
+        """Report an epoch that has no validation."""
+        batches = trainer.num_val_batches  # empty before the first validation
+        if not trainer.enable_validation or (batches and sum(batches) == 0):
             self._report(trainer)
-        epochs = trainer.current_epoch + 1
-        if self._trial.until is not None and epochs >= self._trial.until and epochs < trainer.max_epochs:
+
+    def on_train_start(self, trainer: Any, _module: Any) -> None:
+        """Train no further where the leg had reached its end, and was killed before it could say so."""
+        self.pause(trainer)
+
+    def pause(self, trainer: Any) -> None:
+        """End the leg if it has reached its end, unless the training ends there anyway."""
+        until, goes_on = self._trial.until, not trainer.should_stop
+        left = trainer.max_epochs - trainer.fit_loop.epoch_progress.current.processed
+        if until is not None and len(self.history) >= until and goes_on and left > 0:
             self.paused = trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:

@@ -8,15 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from litune.continuing import KEY
+
 _SCHEDULED = ("max_lr", "min_lr")  # what OneCycleLR and CyclicLR keep in a group, besides initial_lr
 
 
 class Retune:
-    """Mixed with Lightning's Callback, like those of reporting.py. `options` is the config's section `optimizer`."""
+    """Mixed with Lightning's Callback, like those of reporting.py. `options` is the config's section `optimizer`.
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    `of` is the fingerprint of the config: a checkpoint with the same one is left as it is.
+    """
+
+    def __init__(self, options: Mapping[str, Any], of: str) -> None:
+        self._of = of
         self._options = {name: value for name, value in options.items() if name != "_target_"}
         self._fresh: list[list[dict[str, Any]]] = []
+
+    def on_load_checkpoint(self, _trainer: Any, _module: Any, checkpoint: Mapping[str, Any]) -> None:
+        """Keep what is restored where the config is the same."""
+        if checkpoint.get(KEY, {}).get("of") == self._of:
+            self._options = {}
 
     def on_fit_start(self, trainer: Any, _module: Any) -> None:
         """Note the options of the optimizers as the config makes them, before the checkpoint is restored."""

@@ -24,7 +24,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litune import config as configs
-from litune import enqueued, lock, provenance
+from litune import auto, enqueued, legs, lock, provenance
 from litune import ledger as ledgers
 from litune.errors import InputError, LedgerDamaged, Problem, StudyChanged, nearest
 from litune.ledger import Ledger
@@ -32,9 +32,9 @@ from litune.parallelism import devices_a_trial, gpus_of, lag_of, parallel_of, th
 from litune.space import Space
 from litune.space_file import dump
 from litune.space_file import load as load_space
-from litune.study import Effort, Study, Terms
-from litune.suggest import choose_algorithm
+from litune.study import Study
 from litune.table import TrialRow
+from litune.terms import Effort, Terms
 from litune.transfer import LEARNING, EarlierRun, learn
 
 OUTCOME = "outcome.json"  # in the directory of a single training: how it ended
@@ -100,12 +100,14 @@ def private() -> Iterator[None]:
 def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     url = ledgers.storage_url(directory, config.search.storage)
     before = earlier(config, space)
-    terms = _terms(config, space, before)
+    algorithm, why = auto.of(config, space)
+    terms = _terms(config, algorithm, space, before)
     about = {
         "format": FORMAT,
         "config": _identity(config),
         "space": dump(space),
         "terms": _plain(terms),
+        "why": why,
         "made_with": {name: found for name in PACKAGES if (found := _version(name))},
         "command": provenance.command(),
         "commit": provenance.commit(),
@@ -120,8 +122,10 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     ledger = ledgers.create(url, directory.name, metric=objective.metric, maximize=objective.maximize, about=about)
     terms = _same_search(ledger.about, about, config, directory)
     effort = Effort(
-        trials=config.search.trials,
+        trials=legs.trials_in_all(config),
         parallel=parallel_of(config),
+        steps=legs.steps_in_all(config),
+        seconds=config.search.budget.seconds,
         reuse=config.search.duplicates == "reuse",
         keep_checkpoints=config.search.keep_checkpoints,
         trial_timeout=config.search.trial_timeout,
@@ -141,6 +145,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         ledger=ledger,
         directory=directory,
         earlier=before,
+        why=ledger.about["why"],
     )
 
 
@@ -199,17 +204,16 @@ def _identity(config: DictConfig) -> dict[str, Any]:
     return identity
 
 
-def _terms(config: DictConfig, space: Space, before: Iterable[EarlierRun]) -> Terms:
+def _terms(config: DictConfig, algorithm: str, space: Space, before: Iterable[EarlierRun]) -> Terms:
     search = config.search
-    learning = search.algorithm == "auto" and search.warm_start  # what a grid would not
     return Terms(
-        algorithm="tpe" if learning else choose_algorithm(search.algorithm, space, search.trials),
+        algorithm=algorithm,
         pruner=search.pruner,
         seed=config.seed,
         seed_per_trial=search.seed_per_trial,
         lag=lag_of(config),
         threads=threads_of(config),
-        max_steps=config.trainer.max_epochs or 1,
+        max_steps=legs.steps_of(config),
         enqueue=enqueued.read(config, space),
         warm_start={run.name: run.digest for run in before},
     )

@@ -100,16 +100,35 @@ class RetriesConfig:
 
 
 @dataclass(kw_only=True)
+class BudgetConfig:
+    """What a search may spend on training, all trials together; what was begun is brought to its end."""
+
+    epochs: int | None = setting("epochs in all, in place of search.trials", None, least=1)
+    seconds: float | None = setting(
+        "seconds of training in all; the clock then has a say in what is tried", None, above=0
+    )
+
+
+@dataclass(kw_only=True)
 class SearchConfig:
     """How the search looks for the best params."""
 
     space: str | None = setting("search space file; null: search_spaces/ beside experiments/, by its name", None)
-    trials: int = setting("trials in all; the same command with more continues", 20, least=1)
+    trials: int = setting(
+        "trials in all; asha, hyperband, thaw: as many full trainings, however spread; the same command with more "
+        "continues",
+        20,
+        least=1,
+    )
+    budget: BudgetConfig = field(
+        default_factory=BudgetConfig, metadata={"help": "what the search may spend, in place of trials"}
+    )
     algorithm: str = setting(
-        "what suggests params; auto: grid where it fits, else tpe; repeat: those of search.enqueue again and again, "
-        "each round with a fresh seed",
+        "what suggests params; asha, hyperband, thaw: many short trials, of which the best are continued; repeat: those "
+        "of search.enqueue again and again, each round with a fresh seed; auto: grid where it fits, thaw where a "
+        "training has 4 epochs or more, else gp or tpe",
         "auto",
-        choices=("auto", "grid", "random", "tpe", "cmaes", "gp", "repeat"),
+        choices=("auto", "grid", "random", "tpe", "cmaes", "gp", "asha", "hyperband", "thaw", "repeat"),
     )
     enqueue: list[Any] = setting("params of the first trials, [{KEY: VALUE, ...}, ...]; the rest is suggested", [])
     warm_start: list[str] = setting("earlier runs, by directory or name, whose trials inform tpe, gp and cmaes", [])

@@ -1,71 +1,30 @@
 """One search: which trial starts next, what is recorded of it, and when it is over.
 
-A Study is the pure plan (suggest.py, prune.py) over the ledger. The driver holds it; backends ask it for jobs and tell
-it what the trials said.
+A Study is the pure plan (plan.py, prune.py) over the ledger. The driver holds it; backends ask it for jobs and tell it
+what the trials said. A job is a leg of a trial: most algorithms have trials of one leg.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from litune import failures
+from litune import algorithms, failures
+from litune.duplicates import Duplicates
 from litune.ledger import Ledger
 from litune.objective import Objective
+from litune.promotion import Decision
 from litune.prune import prune_below
-from litune.seeds import stream
 from litune.space import Space
-from litune.suggest import Suggester
-from litune.table import TrialRow, digest, leaderboard
+from litune.table import Leg, TrialRow, digest, leaderboard
+from litune.terms import Effort, Terms
 from litune.transfer import EarlierRun
 from litune.trial import CHECKPOINTS, Job, Metrics, Outcome, TrialState
-
-
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """What the trial table is a function of, beside config and space; fixed when the study is made."""
-
-    algorithm: str
-    pruner: str
-    seed: int
-    seed_per_trial: bool
-    lag: int
-    threads: int
-    max_steps: int
-    enqueue: tuple[Mapping[str, Any], ...] = ()
-    warm_start: Mapping[str, str] = field(default_factory=dict)  # name -> digest of the earlier runs
-
-    def seed_of(self, number: int) -> int:
-        """Return the seed of a trial's training."""
-        if self.algorithm == "repeat":
-            return stream(self.seed, number // len(self.enqueue))
-        return stream(self.seed, number) if self.seed_per_trial else self.seed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """How the search is carried out; may differ from one command to the next without changing a trial.
-
-    `retries` is by the value of a FailureClass. `equal_failures`: so many first trials that fail alike end the search.
-    """
-
-    trials: int
-    parallel: int
-    reuse: bool = True
-    keep_checkpoints: int = 3
-    trial_timeout: float | None = None
-    timeout: float | None = None
-    memory_gb: float | None = None
-    devices: tuple[int, ...] = ()  # the GPUs to share out, so many to a trial
-    devices_a_trial: int = 1
-    retries: Mapping[str, int] = field(default_factory=dict)
-    equal_failures: int = 0
 
 
 class Study:
@@ -82,32 +41,25 @@ class Study:
         ledger: Ledger,
         directory: Path,
         earlier: Sequence[EarlierRun] = (),
+        why: str = "",
     ) -> None:
         self.config, self.space, self.objective, self.earlier = config, space, objective, earlier
         self.terms, self.effort, self.directory = terms, effort, directory
+        self.why = why  # why this algorithm, if `auto` chose it
         self.parallel = effort.parallel
         self.running: dict[int, Job] = {}
         self.stopped = ""  # why no further trial is started, if that was decided before the last one
         self.failed_alike = False
         self.began = time.monotonic()
         self._ledger = ledger
-        size = space.grid_size() if terms.algorithm == "grid" else None
-        self.total = min(effort.trials, size) if size else effort.trials
-        self._suggester = Suggester(
-            terms.algorithm,
-            space,
-            seed=terms.seed,
-            lag=terms.lag,
-            maximize=objective.maximize,
-            enqueue=terms.enqueue,
-            earlier=[known for run in earlier for known in run.trials],
-        )
-        self._frontier = 0  # every trial below it has ended
-        self._finished: dict[str, list[int]] = {}  # params as text -> ended trials that others may be answered from
+        known = [trial for run in earlier for trial in run.trials]
+        self.plan = algorithms.plan(terms, effort, space, ledger.rows, maximize=objective.maximize, earlier=known)
+        alike = effort.reuse and not terms.seed_per_trial and terms.algorithm != "repeat"
+        self._duplicates = Duplicates(objective, ledger.rows) if alike else None
         self._dropped: set[int] = set()  # trials whose checkpoints are gone
         self._alike = failures.Alike(effort.equal_failures)
-        self._again: deque[int] = deque()  # interrupted trials, to be run again under their number
-        self._restore()
+        # interrupted trials, to be run again under their number
+        self._again = deque(number for number, row in sorted(self.rows.items()) if not (row.ended or row.resting))
 
     @property
     def rows(self) -> Mapping[int, TrialRow]:
@@ -117,7 +69,12 @@ class Study:
     @property
     def done(self) -> bool:
         """Whether nothing is left to start and nothing is running, or the time is over."""
-        return self.overdue or (not self.running and (bool(self.stopped) or self._frontier >= self.total))
+        return self.overdue or (not self.running and (bool(self.stopped) or self.over))
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to start, given that nothing is running."""
+        return not self._again and (self._spent_out() or self.plan.over(self.rows))
 
     @property
     def seconds_left(self) -> float | None:
@@ -133,35 +90,29 @@ class Study:
         """Return the next job, recorded as running; None if none may start before another ends, or none is left."""
         while not (self.stopped or self.overdue):
             if self._again:
-                number = self._again.popleft()
-                row = self._ledger.rows[number]
-                return self._start(replace(row, state=TrialState.RUNNING, attempt=row.attempt + 1))
-            number = len(self._ledger.rows)
-            if number >= self.total or number - self.terms.lag >= self._frontier:
+                return self._resume(self._again.popleft())
+            found = None if self._spent_out() else self.plan.next(self.rows)
+            if found is None:
                 return None
-            params = self._suggester.suggest(number, lambda other: self._ledger.rows[other].outcome())
-            job = self.adopt(params)
-            answer = self._answer(job) if self.effort.reuse else None
+            job = self._carry_out(*found)
+            answer = self._duplicates.answer(job, self.rows) if self._duplicates else None
             if answer is None:
                 return job
             source, outcome = answer
-            self._ledger.start(replace(self._ledger.rows[number], reused=source), self.space)
-            self.tell(number, outcome)
+            self._ledger.start(replace(self.rows[job.number], reused=source), self.space)
+            self.tell(job.number, outcome)
         return None
 
     def adopt(self, params: Mapping[str, Any]) -> Job:
         """Start the next trial with params that somebody else has chosen."""
-        number = len(self._ledger.rows)
-        seed = self.terms.seed_of(number)
-        return self._start(TrialRow(number=number, state=TrialState.RUNNING, params=params, seed=seed))
+        return self._start(self._new(params))
 
     def again(self, params: Mapping[str, Any]) -> Job | None:
         """Start an interrupted trial that has these params, under its number; None if there is none."""
         for number in self._again:
-            row = self._ledger.rows[number]
-            if row.params == params:
+            if self.rows[number].params == params:
                 self._again.remove(number)
-                return self._start(replace(row, state=TrialState.RUNNING, attempt=row.attempt + 1))
+                return self._resume(number)
         return None
 
     def report(self, number: int, step: int, metrics: Metrics) -> None:
@@ -184,7 +135,8 @@ class Study:
             failure = failures.counted(outcome.failure, row)
             outcome = replace(outcome, history=outcome.history or row.history, failure=failure)
         self._ledger.finish(number, outcome)
-        self._note_end(number)
+        if self._duplicates:
+            self._duplicates.note(self.rows[number])
         self._drop_checkpoints()
         self._stop_on_equal_failures(outcome)
 
@@ -196,6 +148,13 @@ class Study:
         self.running.clear()
         self.commit()
         return [row.number for row in left]
+
+    def settle(self) -> None:
+        """End the trials that rest between two legs, where no leg is left to run."""
+        if not self.running and not self.stopped and self.over:
+            for row in [row for row in self.rows.values() if row.resting]:
+                self._ledger.finish(row.number, replace(row.outcome(), state=TrialState.PRUNED, seconds=0.0))
+            self._drop_checkpoints()
 
     def commit(self) -> None:
         """Make everything told so far durable."""
@@ -214,14 +173,27 @@ class Study:
         board = leaderboard(self.rows.values(), maximize=self.objective.maximize)
         return board[0] if board else None
 
-    def _restore(self) -> None:
-        rows = self._ledger.rows
-        for number, row in sorted(rows.items()):
-            self._suggester.restore(number, row.params, lambda other: rows[other].outcome())
-            if row.ended:
-                self._note_end(number)
-            else:
-                self._again.append(number)
+    def _spent_out(self) -> bool:
+        most = self.effort.seconds
+        return most is not None and sum(row.seconds for row in self.rows.values()) >= most
+
+    def _carry_out(self, number: int, decision: Decision) -> Job:
+        if decision.trial is None:
+            assert decision.params is not None
+            row = self._new(decision.params)
+        else:
+            row = replace(self.rows[decision.trial], state=TrialState.RUNNING, resting=False, reused=None)
+        if self.terms.in_legs:
+            row = replace(row, legs=(*row.legs, Leg(number, decision.until)))
+        return self._start(row)
+
+    def _new(self, params: Mapping[str, Any]) -> TrialRow:
+        number = len(self.rows)
+        return TrialRow(number=number, state=TrialState.RUNNING, params=params, seed=self.terms.seed_of(number))
+
+    def _resume(self, number: int) -> Job:
+        row = self.rows[number]
+        return self._start(replace(row, state=TrialState.RUNNING, attempt=row.attempt + 1))
 
     def _start(self, row: TrialRow) -> Job:
         row = replace(row, started=time.time())
@@ -247,6 +219,8 @@ class Study:
                 maximize=self.objective.maximize,
                 max_steps=self.terms.max_steps,
             ),
+            start=row.legs[-2].until if len(row.legs) > 1 else 0,
+            until=row.legs[-1].until if row.legs and row.legs[-1].until < self.terms.max_steps else None,
             timeout=self.effort.trial_timeout,
             memory_gb=self.effort.memory_gb,
             devices=devices,
@@ -261,31 +235,9 @@ class Study:
         freest = sorted(self.effort.devices, key=lambda device: (used[device], device))
         return tuple(sorted(freest[: self.effort.devices_a_trial]))
 
-    def _answer(self, job: Job) -> tuple[int, Outcome] | None:
-        """Return how the job must end, from an ended trial with its params and seed, if one tells."""
-        if self.terms.seed_per_trial or self.terms.algorithm == "repeat":
-            return None
-        sign = 1.0 if self.objective.maximize else -1.0
-        for source in self._finished.get(_as_key(job.params), []):
-            row = self.rows[source]
-            for step, value in sorted(row.history.items()):
-                if step in job.prune_below and sign * value < job.prune_below[step]:
-                    seen = {at: value for at, value in row.history.items() if at <= step}
-                    score = self.objective.score(seen)
-                    return source, replace(row.outcome(), state=TrialState.PRUNED, history=seen, score=score)
-            if row.state is TrialState.COMPLETE:
-                return source, row.outcome()
-        return None
-
-    def _note_end(self, number: int) -> None:
-        row = self.rows[number]
-        if row.state in (TrialState.COMPLETE, TrialState.PRUNED) and row.reused is None and not row.schedule:
-            self._finished.setdefault(_as_key(row.params), []).append(number)
-        while self._frontier in self.rows and self.rows[self._frontier].ended:
-            self._frontier += 1
-
     def _drop_checkpoints(self) -> None:
-        board = leaderboard(self.rows.values(), maximize=self.objective.maximize)
+        ended = (row for row in self.rows.values() if row.ended)
+        board = leaderboard(ended, maximize=self.objective.maximize)
         kept = {row.reused if row.reused is not None else row.number for row in board[: self.effort.keep_checkpoints]}
         for row in self.rows.values():
             if row.ended and row.number not in kept and row.number not in self._dropped:
@@ -298,7 +250,3 @@ class Study:
         if alike and outcome.failure and all(row.failure for row in self.rows.values() if row.ended):
             self.failed_alike = True
             self.stopped = f"the first {self.effort.equal_failures} trials failed alike:\n{outcome.failure.message}"
-
-
-def _as_key(params: Mapping[str, Any]) -> str:
-    return json.dumps(params, sort_keys=True)

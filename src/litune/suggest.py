@@ -24,20 +24,13 @@ from optuna.trial import TrialState as OptunaState
 from litune.parameters import Categorical, Int, Latent
 from litune.seeds import stream
 from litune.space import Space, name_of
+from litune.terms import LEGS
 from litune.transfer import Known, faded, scale
 from litune.trial import Outcome, TrialState
 
-ALGORITHMS = ("auto", "grid", "random", "tpe", "cmaes", "gp", "repeat")
+ALGORITHMS = ("auto", "grid", "random", "tpe", "cmaes", "gp", *LEGS, "repeat")
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-def choose_algorithm(algorithm: str, space: Space, trials: int) -> str:
-    """Return the algorithm that `auto` stands for: grid where the whole grid fits the budget, else tpe."""
-    if algorithm != "auto":
-        return algorithm
-    size = space.grid_size()
-    return "grid" if size is not None and size <= trials else "tpe"
 
 
 def distribution(latent: Latent) -> BaseDistribution:
@@ -83,6 +76,27 @@ class _Tpe(optuna.samplers.TPESampler):
     ) -> dict[str, BaseDistribution]:
         """Return the space."""
         return self._space
+
+
+def drawn(space: Space, trial: optuna.Trial) -> dict[str, Any]:
+    """Return the params that Optuna's sampler draws for a trial."""
+
+    def draw(key: str) -> Any:
+        latent = space.parameters[key].latent
+        if latent.kind == "float":
+            return trial.suggest_float(key, latent.low, latent.high, log=latent.log)
+        if latent.kind == "int":
+            return trial.suggest_int(key, int(latent.low), int(latent.high))
+        return trial.suggest_categorical(key, range(int(latent.high) + 1))
+
+    return space.draw(draw)
+
+
+def completed(space: Space, given: Mapping[str, Any], number: int, seed: int) -> dict[str, Any]:
+    """Return the params of trial `number`, random but for those given."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=stream(seed, number)))
+    study.enqueue_trial(space.encode(given))
+    return {**drawn(space, study.ask()), **given}
 
 
 class Suggester:
@@ -196,16 +210,7 @@ class Suggester:
         if given:
             study.enqueue_trial(self.space.encode(given))
         trial = study.ask()
-
-        def draw(key: str) -> Any:
-            latent = self.space.parameters[key].latent
-            if latent.kind == "float":
-                return trial.suggest_float(key, latent.low, latent.high, log=latent.log)
-            if latent.kind == "int":
-                return trial.suggest_int(key, int(latent.low), int(latent.high))
-            return trial.suggest_categorical(key, range(int(latent.high) + 1))
-
-        params = {**self.space.draw(draw), **given}
+        params = {**drawn(self.space, trial), **given}
         if self.algorithm != "cmaes":  # steps round a latent; the shadow keeps what restore() can find out again
             for key, latent in self.space.encode(params).items():
                 held = distribution(self.space.parameters[key].latent)

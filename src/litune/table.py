@@ -6,9 +6,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from litune.trial import Failure, Outcome, TrialState
+
+
+class Leg(NamedTuple):
+    """A part of a trial: the decision that it follows from, and the step to which it goes."""
+
+    decision: int
+    until: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +23,8 @@ class TrialRow:
     """One trial as recorded.
 
     `seconds` is wall time; `reused` is the trial whose identical training answered it; `retried` counts, by the class
-    of the failure, how often it was run again because it failed.
+    of the failure, how often it was run again because it failed. `legs` is empty for a trial in one go; `resting`
+    tells a trial that is paused after a leg from one that was interrupted within.
     """
 
     number: int
@@ -34,11 +42,18 @@ class TrialRow:
     reused: int | None = None
     checkpoint: str | None = None
     schedule: tuple[Mapping[str, Any], ...] = ()
+    legs: tuple[Leg, ...] = ()
+    resting: bool = False
 
     @property
     def ended(self) -> bool:
         """Whether the trial has its final state."""
         return self.state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether its score stands beside others: of a whole training, or of one in legs as far as it has come."""
+        return self.score is not None and (bool(self.legs) or self.state is TrialState.COMPLETE)
 
     def outcome(self) -> Outcome:
         """Return how the trial ended."""
@@ -77,7 +92,7 @@ def digest(rows: Iterable[TrialRow]) -> str:
 
 
 def leaderboard(rows: Iterable[TrialRow], *, maximize: bool) -> list[TrialRow]:
-    """Return the complete trials, the best first; of equal scores the lower number first."""
-    complete = [row for row in rows if row.state is TrialState.COMPLETE and row.score is not None]
+    """Return the trials that are ranked, the best first; of equal scores the lower number first."""
+    ranked = [row for row in rows if row.ranked]
     sign = -1.0 if maximize else 1.0
-    return sorted(complete, key=lambda row: (sign * (row.score or 0.0), row.number))
+    return sorted(ranked, key=lambda row: (sign * (row.score or 0.0), row.number))

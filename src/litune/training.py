@@ -22,7 +22,7 @@ from litune import config as configs
 from litune import functions, loggers, ranks, targets, twins
 from litune.continuing import Marks, fingerprint
 from litune.objective import Objective
-from litune.reporting import EpochSeeds, Report
+from litune.reporting import EpochSeeds, LegEnd, Report
 from litune.retune import Retune
 from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, TrialState
 
@@ -37,6 +37,8 @@ def run_trial(config: DictConfig, trial: Trial) -> Outcome:
     started = time.monotonic()
     made_of = loggers.hyperparameters(config, trial.params)
     of = fingerprint(config)
+    if trial.checkpoint:
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     config = targets.typed(config)
     outcome = ranks.together(ranks.count(config.trainer), lambda: _train(config, trial, made_of, of))
     return replace(outcome, seconds=time.monotonic() - started)
@@ -55,8 +57,8 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
     told = with_callback(lightning, loggers.Hyperparameters)(
         made_of, trial.params, objective.metric, lambda: _score(report, objective)
     )
-    checkpoints, callbacks = build_callbacks(config, lightning, trial.directory)
-    continued = [with_callback(lightning, Retune)(configs.plain(config.optimizer))] if trial.checkpoint else []
+    checkpoints, callbacks = build_callbacks(config, lightning, trial.directory, report)
+    continued = [with_callback(lightning, Retune)(configs.plain(config.optimizer), of)] if trial.checkpoint else []
     with loggers.opened(config, trial) as opened:
         trainer = build_trainer(
             config, lightning, trial.directory, opened, [seeds, report, marks, told, *continued, *callbacks]
@@ -150,7 +152,7 @@ def configure_optimizers(module: Any, config: DictConfig) -> Any:
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": built, **options}}
 
 
-def build_callbacks(config: DictConfig, lightning: Any, directory: Path) -> tuple[Any, list[Any]]:
+def build_callbacks(config: DictConfig, lightning: Any, directory: Path, report: Report) -> tuple[Any, list[Any]]:
     """Return the ModelCheckpoint that says which epoch was the best (None if there is none), and all callbacks.
 
     Beside those of the config there is one that keeps the last epoch, for a training to be continued from; and one that
@@ -170,14 +172,16 @@ def build_callbacks(config: DictConfig, lightning: Any, directory: Path) -> tupl
         users = [_checkpoint(lightning, "BestEpoch", folder, filename="{epoch}", **monitored)]
         built += users
     # not by save_last: Lightning then writes last.ckpt only after an epoch that was the best so far
-    built.append(_checkpoint(lightning, "LastEpoch", folder, filename="last"))
+    last = _checkpoint(lightning, "LastEpoch", folder, LegEnd, filename="last", save_on_train_epoch_end=True)
+    last.report = report
+    built.append(last)
     best = [callback for callback in users if callback.monitor == config.objective.metric]
     return (best or users)[0], built
 
 
-def _checkpoint(lightning: Any, name: str, folder: Path, **options: Any) -> Any:
+def _checkpoint(lightning: Any, name: str, folder: Path, *hooks: type, **options: Any) -> Any:
     # of a class of its own, as Lightning refuses two callbacks whose names and triggers are the same
-    kind = type(name, (lightning.callbacks.ModelCheckpoint,), {})
+    kind = type(name, (*hooks, lightning.callbacks.ModelCheckpoint), {})
     return kind(dirpath=str(folder), enable_version_counter=False, **options)
 
 

@@ -97,8 +97,9 @@ class Job:
     params       dotted key -> value
     directory    the trial's own directory, absolute
     prune_below  step -> the least value (after the objective's sign is made "larger is better") that may go on
-    start, until the leg: continue after validation `start` from `checkpoint`, pause at epoch `until` (None: to the end)
-    history      what the trial reported up to `start`
+    start, until the leg: continue after validation `start`, pause at the end of the epoch of validation `until` (None:
+                 go to the end)
+    checkpoint   what to continue from; None: the last one that the trial left in its directory, if any
     """
 
     number: int
@@ -112,7 +113,6 @@ class Job:
     start: int = 0
     until: int | None = None
     checkpoint: str | None = None
-    history: Mapping[int, float] = field(default_factory=dict)
     timeout: float | None = None
     memory_gb: float | None = None
     devices: tuple[int, ...] | None = None
@@ -121,7 +121,6 @@ class Job:
         """Return the job as JSON values."""
         out = {name: getattr(self, name) for name in self.__dataclass_fields__}
         out["prune_below"] = list(self.prune_below.items())
-        out["history"] = list(self.history.items())
         return out
 
     @classmethod
@@ -129,7 +128,6 @@ class Job:
         """Return the job that to_json wrote."""
         fields = dict(data)
         fields["prune_below"] = {int(step): float(value) for step, value in data["prune_below"]}
-        fields["history"] = {int(step): float(value) for step, value in data["history"]}
         fields["devices"] = None if data["devices"] is None else tuple(data["devices"])
         return cls(**fields)
 
@@ -137,7 +135,7 @@ class Job:
 class Trial(Protocol):
     """What a running training sees of its trial.
 
-    The training continues from `checkpoint` if there is one, and pauses after epoch `until` if that is given.
+    The training continues from `checkpoint` if there is one, and pauses after validation `until` if that is given.
     """
 
     number: int

@@ -11,7 +11,7 @@ from rich.console import Console
 from litune.report.console import brief, print_leaderboard
 from litune.report.facts import Facts, best_so_far, gather
 from litune.report.importance import importances
-from litune.report.progress import saved_by_pruning, whole_length
+from litune.report.progress import in_legs, saved_by_pruning, whole_length
 
 _HEIGHT, _WIDTH = 7, 60
 _FEWEST = 4  # complete trials; fewer, or a best that never improved, make no curve
@@ -27,6 +27,8 @@ def print_ending(console: Console, directory: Path) -> None:
     if found := importances(facts, samples=0):
         shares = ", ".join(f"{one.name} {one.share:.0%}" for one in found if one.share >= 0.005)
         console.print(f"what mattered: {shares}", markup=False, soft_wrap=True)
+    if spread := in_legs(facts.rows, facts.about["terms"]["max_steps"]):
+        console.print(spread, markup=False, soft_wrap=True)
     saved, whole = saved_by_pruning(facts.rows, whole_length(facts.rows))
     if saved:
         console.print(f"pruning saved {saved} of {whole} epochs ({saved / whole:.0%})")

@@ -67,7 +67,7 @@ def best_so_far(facts: Facts) -> list[tuple[int, float]]:
     """Return (number, best score among the complete trials up to it), in the order of the numbers."""
     curve: list[tuple[int, float]] = []
     for row in facts.rows:
-        if row.state is TrialState.COMPLETE and row.score is not None:
+        if row.ranked and row.score is not None:
             better = not curve or facts.objective.better(row.score, curve[-1][1])
             curve.append((row.number, row.score if better else curve[-1][1]))
     return curve

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from litune.objective import Objective
 from litune.report.console import brief, describe, sparkline
@@ -19,23 +19,30 @@ class Progress:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._before = sum(row.ended for row in study.rows.values())
+        self._unit = "epoch" if study.terms.in_legs else "trial"
+        self._before = study.plan.spent(study.rows)
         self.whole = study.terms.max_steps
         self.look()
 
     def look(self) -> None:
         """Take note of how the study stands now."""
-        self._ended = [row for _, row in sorted(self._study.rows.items()) if row.ended]
+        self._rows = [row for _, row in sorted(self._study.rows.items())]
+        self._ended = [row for row in self._rows if row.ended]
+        self._spent = self._study.plan.spent(self._study.rows)
         self._seconds = time.monotonic() - self._study.began
-        self._new = len(self._ended) - self._before
+        self._new = self._spent - self._before
         self.whole = whole_length(self._ended) or self._study.terms.max_steps
 
     def counts(self) -> str:
         """Say how many trials stand how."""
         study = self._study
-        done = round(_BAR * len(self._ended) / study.total) if study.total else _BAR
+        done = min(_BAR, round(_BAR * self._spent / study.plan.total))
         states = {state: sum(row.state is state for row in self._ended) for state in TrialState}
-        words = [f"{len(self._ended)} of {study.total} trials", f"{len(study.running)} running"]
+        words = [f"{self._spent} of {study.plan.total} {self._unit}s"]
+        if study.terms.in_legs:
+            words += [f"{len(self._rows)} trials started", f"{continued(self._rows)} continued"]
+            words += [f"{sum(row.resting for row in self._rows)} paused"]
+        words += [f"{len(study.running)} running"]
         words += [f"{states[state]} {state.value.lower()}" for state in (TrialState.PRUNED, TrialState.FAILED)]
         return f"{study.directory.name} {'━' * done}{'╌' * (_BAR - done)} {' · '.join(words)}"
 
@@ -44,8 +51,8 @@ class Progress:
         words = [f"{clock(self._seconds)} so far"]
         if self._new:
             each = self._seconds / self._new
-            left = each * (self._study.total - len(self._ended))
-            words = [f"{60 / each:.3g} trials/min", *words, f"about {clock(left)} left"]
+            left = each * max(0, self._study.plan.total - self._spent)
+            words = [f"{60 / each:.3g} {self._unit}s/min", *words, f"about {clock(left)} left"]
         limit = self._study.effort.timeout
         if limit is not None:
             words.append(f"{clock(max(0.0, limit - self._seconds))} left of search.timeout")
@@ -53,7 +60,7 @@ class Progress:
 
     def best(self) -> str:
         """Say what is best, since when, and how it came to be."""
-        improved = improvements(self._ended, self._study.objective)
+        improved = improvements(self._rows, self._study.objective)
         if not improved:
             return "best: none yet"
         row = improved[-1]
@@ -72,10 +79,10 @@ class Progress:
 
 
 def improvements(rows: Iterable[TrialRow], objective: Objective) -> list[TrialRow]:
-    """Return, of the rows in order, the complete ones that were better than all before."""
+    """Return, of the rows in order, the ranked ones that were better than all before."""
     found: list[TrialRow] = []
     for row in rows:
-        if row.state is TrialState.COMPLETE and row.score is not None:
+        if row.ranked and row.score is not None:
             best = found[-1].score if found else None
             if best is None or objective.better(row.score, best):
                 found.append(row)
@@ -89,9 +96,25 @@ def whole_length(rows: Iterable[TrialRow]) -> int:
 
 def saved_by_pruning(rows: Iterable[TrialRow], whole: int) -> tuple[int, int]:
     """Return the validations that pruned trials were spared, and those that all would have had without."""
-    ran = [row for row in rows if row.reused is None]
+    ran = [row for row in rows if row.reused is None and not row.legs]
     saved = sum(max(0, whole - len(row.history)) for row in ran if row.state is TrialState.PRUNED)
     return saved, saved + sum(len(row.history) for row in ran)
+
+
+def continued(rows: Iterable[TrialRow]) -> int:
+    """Return how many trials went on after a pause."""
+    return sum(len(row.legs) > 1 for row in rows)
+
+
+def in_legs(rows: Sequence[TrialRow], whole: int) -> str:
+    """Say how the epochs of a search were spread over its trials; nothing where trials are not paused."""
+    if not any(row.legs for row in rows):
+        return ""
+    spent, full = sum(len(row.history) for row in rows), sum(row.state is TrialState.COMPLETE for row in rows)
+    return (
+        f"{spent} epochs, as many as {spent / whole:.3g} full trainings: {len(rows)} trials started, "
+        f"{continued(rows)} continued, {full} trained to the end"
+    )
 
 
 def clock(seconds: float) -> str:

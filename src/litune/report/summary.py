@@ -14,7 +14,7 @@ from litune.report.confirmed import Table
 from litune.report.console import brief, describe
 from litune.report.facts import Facts, wall_seconds
 from litune.report.importance import Importance
-from litune.report.progress import clock, improvements
+from litune.report.progress import clock, improvements, in_legs
 from litune.table import TrialRow
 from litune.trial import TrialState
 
@@ -29,6 +29,10 @@ def sentences(facts: Facts, found: Sequence[Importance]) -> list[str]:
         f"{len(facts.rows)} trials ({states or 'none yet'}) by {terms['algorithm']}, pruner {terms['pruner']}, "
         f"in {clock(wall_seconds(facts))}."
     ]
+    if why := facts.about.get("why"):
+        said.append(f"auto chose {terms['algorithm']}: {why}.")
+    if spread := in_legs(facts.rows, terms["max_steps"]):
+        said.append(f"It spent {spread}.")
     if not facts.board:
         return [*said, "No trial was completed, so nothing won."]
     best = facts.board[0]

@@ -39,11 +39,14 @@ def execute(job: Job, send: Send) -> Outcome:
         directory = Path(job.directory)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "config.yaml").write_text(configs.snapshot(config))
-        interrupted = job.attempt and not job.checkpoint and job.until is None
-        if interrupted and (left := continuing.find(directory, config)):
-            print(f"an earlier attempt was interrupted; it goes on from {left.checkpoint}", flush=True)
-            job = replace(job, checkpoint=left.checkpoint)
-            history.update(left.history)
+        if (job.attempt or job.start) and not job.checkpoint:
+            left = continuing.find(directory, config)
+            if left:
+                job = replace(job, checkpoint=left.checkpoint)
+                history.update(left.history)
+            if len(history) != job.start:
+                place = f"after validation {len(history)}, from {left.checkpoint}" if left else "from the start"
+                print(f"it was interrupted, or its checkpoint is lost; it goes on {place}", flush=True)
 
         def report(step: int, metrics: Metrics) -> None:
             history[step] = metrics.get(objective.metric, float("nan"))

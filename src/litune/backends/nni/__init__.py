@@ -72,7 +72,7 @@ def _command(study: Study, workers: Workers, view: View, config: DictConfig) -> 
     from litune.backends.nni.desk import Desk, Draws
 
     suggests = not config.backend.tuner
-    draws = Draws(by_study=suggests, ahead=launch.ahead_of(config), limit=study.total)
+    draws = Draws(by_study=suggests, ahead=launch.ahead_of(config), limit=study.plan.total)
     with launch.started(config, study.space) as launched:
         desk = Desk(study, workers, view, launched.manager, launched.listener, draws=draws)
         try:

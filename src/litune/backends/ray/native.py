@@ -87,7 +87,7 @@ def scheduler(config: DictConfig, space: Space) -> Any:
 
 
 def legs(scheduler: Any) -> int:
-    """Return after how many epochs a trial must be able to be continued, for this scheduler; 0: never."""
+    """Return after how many validations a trial must be able to be continued, for this scheduler; 0: never."""
     if isinstance(scheduler, PopulationBasedTraining):
         return int(scheduler._perturbation_interval)
     return 1 if isinstance(scheduler, HyperBandScheduler) else 0
@@ -135,7 +135,7 @@ class Suggest:
         for number, row in study.rows.items():
             if not row.ended and number not in study.running:
                 return study.again(row.params)
-        if len(study.rows) >= study.total or study.stopped:
+        if len(study.rows) >= study.plan.total or study.stopped:
             return None
         latents = self._searcher.suggest(trial_id)
         if latents == Searcher.FINISHED:

@@ -27,8 +27,8 @@ Message = dict[str, Any]
 def train(config: Mapping[str, Any]) -> None:
     """Run one trial, and report to Tune what it says; the last report holds its outcome.
 
-    A `leg` is the number of epochs after which the training pauses and hands its checkpoint on: with it a trial may be
-    continued elsewhere, and with other params, as Ray's scheduler wishes.
+    A `leg` is the number of validations after which the training pauses and hands its checkpoint on: with it a trial
+    may be continued elsewhere, and with other params, as Ray's scheduler wishes.
     """
     about = json.loads(config[ABOUT])
     job = _job(about["job"], config)
@@ -67,7 +67,7 @@ def _devices() -> tuple[int, ...] | None:
 def _train_in_legs(job: Job, about: Mapping[str, Any]) -> None:
     handed = tune.get_checkpoint()
     with tempfile.TemporaryDirectory(prefix="litune-") as place:
-        state: Message = {"step": 0, "epoch": 0, "schedule": []}
+        state: Message = {"step": 0, "schedule": []}
         if handed:
             handed.to_directory(place)
             state = json.loads((Path(place) / _STATE).read_text())
@@ -75,7 +75,7 @@ def _train_in_legs(job: Job, about: Mapping[str, Any]) -> None:
         if not state["schedule"] or state["schedule"][-1]["params"] != job.params:
             state["schedule"].append({"step": state["step"], "trial": job.number, "params": dict(job.params)})
         while True:
-            leg = replace(job, start=state["step"], until=state["epoch"] + about["leg"])
+            leg = replace(job, start=state["step"], until=state["step"] + about["leg"])
             *reports, last = list(_messages(leg, about["home"]))
             outcome = Outcome.from_json(last)
             if outcome.state is not TrialState.PAUSED:
@@ -84,7 +84,7 @@ def _train_in_legs(job: Job, about: Mapping[str, Any]) -> None:
                 last = replace(outcome, schedule=parts if changed else ()).to_json()
                 _report(job, [*reports, {"type": "outcome", **last}])
                 return
-            state.update(step=max(outcome.history), epoch=leg.until)
+            state.update(step=max(outcome.history))
             weights = Path(job.directory) / CHECKPOINTS / _WEIGHTS
             (Path(place) / _WEIGHTS).write_bytes(weights.read_bytes())
             (Path(place) / _STATE).write_text(json.dumps(state))

@@ -1,0 +1,117 @@
+"""Searches that pause trials and continue them, by the public command."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.searches import command, finish, start
+from tests.test_study import search, trials
+
+ASHA = ["search.algorithm=asha", "search.trials=6"]
+FAULTY = {"model.ending": {"_type": "choice", "_value": ["complete", "error", "nan", "exit", "out_of_memory"]}}
+
+
+def meaning(run: Path) -> list[tuple]:
+    keys = ("number", "params", "state", "score", "history")
+    return [tuple(json.dumps(row[key]) for key in keys) for row in trials(run)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    search(runs, *ASHA)
+    return runs / "it"
+
+
+def test_the_epochs_of_so_many_trainings_are_spread_over_more_trials(undisturbed: Path) -> None:
+    table = trials(undisturbed)
+    assert sum(len(row["history"]) for row in table) == 6 * 4
+    assert len(table) > 6
+    assert {row["state"] for row in table} == {"COMPLETE", "PRUNED"}
+    for row in table:
+        assert len(row["history"]) == (4 if row["state"] == "COMPLETE" else 1)
+        assert row["score"] == row["history"][-1][1]
+
+
+def test_the_best_keep_their_checkpoints(undisturbed: Path) -> None:
+    kept = {int(path.parent.name) for path in (undisturbed / "trials").glob("*/checkpoints")}
+    best = sorted(trials(undisturbed), key=lambda row: -row["score"])[:3]
+    assert kept == {row["number"] for row in best}
+
+
+def test_a_killed_driver_is_continued_to_the_same_table(undisturbed: Path, tmp_path: Path) -> None:
+    words = command(tmp_path, *ASHA)
+    for seconds in (6.0, 4.5, 5.0):
+        driver = start(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        time.sleep(seconds)
+        driver.kill()
+        driver.wait()
+    finish(words)
+    assert meaning(tmp_path / "it") == meaning(undisturbed)
+
+
+def test_a_budget_of_epochs_counts_in_place_of_trials(undisturbed: Path, tmp_path: Path) -> None:
+    done = search(tmp_path, "search.algorithm=asha", "search.budget.epochs=24")
+    assert meaning(tmp_path / "it") == meaning(undisturbed)
+    assert "24 epochs, as many as 6 full trainings" in done.stdout
+    search(tmp_path, "search.budget.epochs=13", name="whole")
+    assert [len(row["history"]) for row in trials(tmp_path / "whole")] == [4, 4, 4]
+
+
+def test_a_budget_of_seconds_ends_a_search(tmp_path: Path) -> None:
+    search(tmp_path, "search.algorithm=asha", "search.budget.seconds=0.001")
+    assert [row["state"] for row in trials(tmp_path / "it")] == ["PRUNED"]
+
+
+def test_the_same_command_with_more_trials_continues(tmp_path: Path) -> None:
+    search(tmp_path, "search.algorithm=asha", "search.trials=3")
+    before = trials(tmp_path / "it")
+    search(tmp_path, "search.algorithm=asha", "search.trials=6")
+    after = trials(tmp_path / "it")
+    assert sum(len(row["history"]) for row in after) == 6 * 4
+    for old, new in zip(before, after, strict=False):
+        assert new["history"][: len(old["history"])] == old["history"]
+
+
+def test_hyperband_starts_some_trials_higher(tmp_path: Path) -> None:
+    search(tmp_path, "search.algorithm=hyperband", "search.trials=6")
+    table = trials(tmp_path / "it")
+    assert sum(len(row["history"]) for row in table) == 6 * 4
+    assert len([row for row in table if row["state"] == "COMPLETE"]) > 3
+
+
+def test_a_trial_that_fails_on_its_way_is_not_continued(tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps({**FAULTY, "model.x": {"_type": "uniform", "_value": [0, 1]}}))
+    search(tmp_path, *ASHA, f"search.space={space}")
+    for row in trials(tmp_path / "it"):
+        if len(row["history"]) > 1 or row["state"] == "FAILED":
+            assert (row["state"] == "FAILED") == (row["params"]["model.ending"] != "complete")
+
+
+def test_params_tried_before_are_answered_up_to_their_step(tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text('{"model.k": {"_type": "choice", "_value": [1, 2]}}')
+    search(tmp_path, *ASHA, f"search.space={space}")
+    search(tmp_path, *ASHA, f"search.space={space}", "search.duplicates=run", name="trained")
+    assert any(row["reused"] is not None for row in trials(tmp_path / "it"))
+    assert meaning(tmp_path / "it") == meaning(tmp_path / "trained")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["search.pruner=median"], "search.pruner: got 'median'; expected none beside search.algorithm=asha"),
+        (["trainer.min_epochs=2"], "trainer.min_epochs: got 2; expected null beside search.algorithm=asha"),
+        (["trainer.enable_checkpointing=false"], "trainer.enable_checkpointing: got False; expected true beside"),
+        (["trainer.max_epochs=-1"], "trainer.max_epochs: got -1; expected a number beside"),
+        (["backend=nni", "backend.tuner=TPE"], "backend.tuner: got 'TPE'; expected null beside"),
+    ],
+)
+def test_what_cannot_be_paused_is_refused(tmp_path: Path, overrides: list[str], said: str) -> None:
+    done = search(tmp_path, *ASHA, *overrides, code=2)
+    assert said in done.stderr
+    assert not (tmp_path / "it").exists()
