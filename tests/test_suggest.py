@@ -85,4 +85,3 @@ def test_grid_visits_every_point_once() -> None:
     params = walk("grid", space, 12)
     assert params[:2] == [{"a": 1, "b": 0}, {"a": 1, "b": 1}]
     assert len({tuple(one.items()) for one in params}) == 12
-

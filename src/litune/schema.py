@@ -124,8 +124,8 @@ class SearchConfig:
         default_factory=BudgetConfig, metadata={"help": "what the search may spend, in place of trials"}
     )
     algorithm: str = setting(
-        "what suggests params; asha, hyperband, thaw: many short trials, of which the best are continued; repeat: those "
-        "of search.enqueue again and again, each round with a fresh seed; auto: grid where it fits, thaw where a "
+        "what suggests params; asha, hyperband, thaw: many short trials, of which the best are continued; repeat: "
+        "those of search.enqueue again and again, each round with a fresh seed; auto: grid where it fits, thaw where a "
         "training has 4 epochs or more, else gp or tpe",
         "auto",
         choices=("auto", "grid", "random", "tpe", "cmaes", "gp", "asha", "hyperband", "thaw", "repeat"),

@@ -58,8 +58,10 @@ class BackendConformance:
             ("search.algorithm=tpe", "search.trials=18", "search.pruner=median"),
             ("search.algorithm=grid", "search.trials=20", "search.space=search_spaces/grid.json"),
             ("search.algorithm=random", "search.trials=8", "search.space=search_spaces/types.json"),
+            ("search.algorithm=asha", "search.trials=5"),
+            ("search.algorithm=thaw", "search.trials=5"),
         ],
-        ids=["random", "tpe+median", "grid", "types"],
+        ids=["random", "tpe+median", "grid", "types", "asha", "thaw"],
     )
     def test_the_table_is_that_of_the_reference(self, overrides: tuple[str, ...]) -> None:
         assert meaning(search(self.backend, *overrides)) == meaning(search("local", *overrides))

@@ -273,12 +273,13 @@ class Desk:
         self._active.discard(job.number)
         self._study.tell(job.number, Outcome.from_json(message))
         row = self._study.rows[job.number]
-        if not row.ended and (again := self._study.again(row.params)):
+        if not (row.ended or row.resting) and (again := self._study.again(row.params)):
             if client:
                 client.number = again.number
             self._held[again.number] = again
         elif client:
             self._outbox.append((client.line, _outcome_message(row)))
+            client.kind, client.number = "answered", None  # the trial's next leg has a client of its own
 
 
 def _managers_group(group: int | None) -> int | None:

@@ -91,7 +91,7 @@ def _follow(driver: wire.Line, channel: TrialChannel) -> int:
             if message["score"] is not None:
                 channel.finish(message["score"], parameter_id)
             print(message["text"], flush=True)
-            return 0 if message["state"] in ("COMPLETE", "PRUNED") else 1
+            return 0 if message["state"] in ("COMPLETE", "PRUNED", "PAUSED") else 1
         elif message["type"] == "refused":
             print(message["text"], file=sys.stderr)
             return 2
