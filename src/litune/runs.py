@@ -23,8 +23,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litune import config as configs
 from litune import auto, enqueued, legs, lock, provenance
+from litune import config as configs
 from litune import ledger as ledgers
 from litune.errors import InputError, LedgerDamaged, Problem, StudyChanged, nearest
 from litune.ledger import Ledger
