@@ -1,17 +1,48 @@
-"""Searches that pause trials and continue them, by the public command."""
+"""Searches that pause trials and continue them, by the public command; on the reference backend, in this process."""
 
+import contextlib
+import io
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.searches import command, finish, start
-from tests.test_study import search, trials
+from litune import cli
+from tests.faults.searches import PROJECT, command, finish, start
+
+pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 
 ASHA = ["search.algorithm=asha", "search.trials=6"]
 FAULTY = {"model.ending": {"_type": "choice", "_value": ["complete", "error", "nan", "exit", "out_of_memory"]}}
+
+
+@contextlib.contextmanager
+def in_project() -> Iterator[io.StringIO]:
+    before, said = Path.cwd(), io.StringIO()
+    os.chdir(PROJECT)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            yield said
+    finally:
+        os.chdir(before)
+
+
+def search(runs: Path, *overrides: str, name: str = "it", code: int = 0) -> str:
+    """Return what a search printed."""
+    with in_project() as said:
+        words = ["backend=local", "experiment=tiny", f"name={name}", f"search.runs={runs}", *overrides]
+        assert cli.search_main(words) == code, said.getvalue()
+    return said.getvalue()
+
+
+def trials(run: Path) -> list[dict]:
+    with in_project() as said:
+        assert cli.main(["trials", str(run), "--format", "json"]) == 0
+    table: list[dict] = json.loads(said.getvalue())
+    return table
 
 
 def meaning(run: Path) -> list[tuple]:
@@ -44,7 +75,7 @@ def test_the_best_keep_their_checkpoints(undisturbed: Path) -> None:
 
 def test_a_killed_driver_is_continued_to_the_same_table(undisturbed: Path, tmp_path: Path) -> None:
     words = command(tmp_path, *ASHA)
-    for seconds in (6.0, 4.5, 5.0):
+    for seconds in (6.0, 5.0):
         driver = start(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
         time.sleep(seconds)
         driver.kill()
@@ -54,10 +85,10 @@ def test_a_killed_driver_is_continued_to_the_same_table(undisturbed: Path, tmp_p
 
 
 def test_a_budget_of_epochs_counts_in_place_of_trials(undisturbed: Path, tmp_path: Path) -> None:
-    done = search(tmp_path, "search.algorithm=asha", "search.budget.epochs=24")
+    said = search(tmp_path, "search.algorithm=asha", "search.budget.epochs=24")
     assert meaning(tmp_path / "it") == meaning(undisturbed)
-    assert "24 epochs, as many as 6 full trainings" in done.stdout
-    search(tmp_path, "search.budget.epochs=13", name="whole")
+    assert "24 epochs, as many as 6 full trainings" in said
+    search(tmp_path, "search.algorithm=random", "search.budget.epochs=13", name="whole")
     assert [len(row["history"]) for row in trials(tmp_path / "whole")] == [4, 4, 4]
 
 
@@ -112,6 +143,16 @@ def test_params_tried_before_are_answered_up_to_their_step(tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_be_paused_is_refused(tmp_path: Path, overrides: list[str], said: str) -> None:
-    done = search(tmp_path, *ASHA, *overrides, code=2)
-    assert said in done.stderr
+    assert said in search(tmp_path, *ASHA, *overrides, code=2)
     assert not (tmp_path / "it").exists()
+
+
+def test_auto_continues_trials_where_it_can_and_says_why(tmp_path: Path) -> None:
+    said = search(tmp_path, "search.algorithm=auto", "search.trials=3")
+    why = "a training reports 4 times and can be continued from its checkpoint"
+    assert f"search.algorithm=auto is thaw: {why}" in said
+    table = trials(tmp_path / "it")
+    assert sum(len(row["history"]) for row in table) == 3 * 4
+    assert len({json.dumps(row["params"]) for row in table}) == len(table)
+    words = ["search.algorithm=auto", "search.trials=1", "search.pruner=median"]
+    assert "auto is tpe: search.pruner=median stops whole trials" in search(tmp_path, *words, name="pruned")

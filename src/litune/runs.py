@@ -36,6 +36,7 @@ from litune.study import Study
 from litune.table import TrialRow
 from litune.terms import Effort, Terms
 from litune.transfer import LEARNING, EarlierRun, learn
+from litune.trial import TrialState
 
 OUTCOME = "outcome.json"  # in the directory of a single training: how it ended
 FORMAT = 1
@@ -145,7 +146,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         ledger=ledger,
         directory=directory,
         earlier=before,
-        why=ledger.about["why"],
+        why=ledger.about.get("why", ""),
     )
 
 
@@ -187,6 +188,8 @@ def write_best(directory: Path, config: DictConfig, row: TrialRow, terms: Mappin
             "# its params changed while it trained; with these, the last ones, from the start on it scores otherwise\n"
         )
         row = replace(row, params=row.schedule[-1]["params"])
+    if row.state is TrialState.PRUNED:
+        head += f"# after {len(row.history)} validations, where the search left it; this config trains it to its end\n"
     head += f"# {note}\n" if note else ""
     path.write_text(head + configs.snapshot(best_config(config, row, terms)))
     return path

@@ -26,6 +26,8 @@ from litune.terms import Effort, Terms
 from litune.transfer import EarlierRun
 from litune.trial import CHECKPOINTS, Job, Metrics, Outcome, TrialState
 
+_LEAST = 0.1  # seconds for a leg of a trial whose time is over: it fails as one that took too long
+
 
 class Study:
     """The plan and the ledger of one search. `rows` is the trial table so far, `running` the jobs that are out."""
@@ -175,7 +177,7 @@ class Study:
 
     def _spent_out(self) -> bool:
         most = self.effort.seconds
-        return most is not None and sum(row.seconds for row in self.rows.values()) >= most
+        return most is not None and sum(row.seconds for row in self.rows.values() if row.reused is None) >= most
 
     def _carry_out(self, number: int, decision: Decision) -> Job:
         if decision.trial is None:
@@ -204,6 +206,7 @@ class Study:
             number: self.rows[number].history for number in visible if self.rows[number].state is not TrialState.FAILED
         }
         devices = self._free_devices()
+        limit = self.effort.trial_timeout
         job = Job(
             number=row.number,
             params=row.params,
@@ -221,7 +224,7 @@ class Study:
             ),
             start=row.legs[-2].until if len(row.legs) > 1 else 0,
             until=row.legs[-1].until if row.legs and row.legs[-1].until < self.terms.max_steps else None,
-            timeout=self.effort.trial_timeout,
+            timeout=None if limit is None else max(_LEAST, limit - row.seconds),
             memory_gb=self.effort.memory_gb,
             devices=devices,
         )
