@@ -37,6 +37,9 @@ def print_ending(console: Console, directory: Path) -> None:
 def curve(facts: Facts, width: int) -> list[str]:
     """Return the best score so far over the trials as lines of ASCII; the other scores within its range as dots."""
     best = [(number, value) for number, value in best_so_far(facts) if math.isfinite(value)]
+    later = best[len(best) // 10 :]
+    if len({value for _, value in later}) > 1:
+        best = later  # in whose range there is more to see: the first scores are soon left far behind
     low, high = min((value for _, value in best), default=0.0), max((value for _, value in best), default=0.0)
     if len(best) < _FEWEST or low == high:
         return []
