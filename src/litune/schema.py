@@ -174,7 +174,7 @@ class RayBackend:
     address: str | None = setting("address of a running cluster; null: start one here", None)
     num_cpus: int | None = setting("CPUs of the cluster started here; null: as many as trials need", None, least=1)
     num_gpus: int | None = setting("GPUs of the cluster started here; null: those found", None, least=0)
-    dashboard: bool = setting("start Ray's dashboard too, on this machine (needs ray[default])", False)
+    dashboard: bool = setting("start Ray's dashboard too, on this machine (needs the extra ray-dashboard)", False)
     resources_per_trial: Any = setting(
         "what a trial holds of Ray's resources, such as {cpu: 1, gpu: 0.5}; null: its threads, its part of the GPUs",
         None,

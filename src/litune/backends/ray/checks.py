@@ -13,12 +13,15 @@ from litune.parallelism import LAG, gpus_of, parallel_of, threads_of
 from litune.space import Space
 
 _CONNECT = 2.0  # seconds
+_OF_THE_DASHBOARD = ("aiohttp", "aiohttp_cors", "grpc", "opencensus", "prometheus_client")  # ray[default]
 
 
 def check(config: DictConfig, space: Space) -> None:
     """Raise InputError for a search that Ray could not run as asked; imports Ray only if it is asked for its own."""
     if importlib.util.find_spec("ray") is None:
         raise MissingExtra("ray", "backend=ray")
+    if config.backend.dashboard and any(importlib.util.find_spec(name) is None for name in _OF_THE_DASHBOARD):
+        raise MissingExtra("ray-dashboard", "backend.dashboard=true")
     problems = [*_resources(config), *_waiting(config), *_address(config.backend.address)]
     if problems:
         raise InputError(problems)
