@@ -1,7 +1,8 @@
-"""python benchmarks/side_by_side.py [--trials 20] [--rounds 3] [optuna ray nni]: litune beside hand-written scripts.
+"""python benchmarks/side_by_side.py [--trials 20] [--rounds 3] [--picture FILE] [optuna ray nni].
 
-The same search (digits, 5 epochs, 4 hyperparameters, two trials at a time) by litune and by the scripts of by_hand/,
-each a whole process from its start to its end, in turn; prints the ratio of the best times. Lower is better for litune.
+litune beside hand-written scripts: the same search (digits, 5 epochs, 4 hyperparameters, two trials at a time) by
+litune and by the scripts of by_hand/, each a whole process from its start to its end, in turn. Prints the ratio of the
+best times, the lower the better for litune, and how many times the floor (by_hand/floor.py) litune takes.
 """
 
 from __future__ import annotations
@@ -50,6 +51,25 @@ def litune(backend: str, trials: int) -> float:
         return seconds([sys.executable, "search.py", *words], HERE.parent)
 
 
+def floor(trials: int) -> float:
+    return seconds([sys.executable, "floor.py", str(trials)], BY_HAND)
+
+
+def draw(ratios: dict[str, float], file: Path) -> None:
+    """Draw litune's time as a share of each reference's."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 0.4 * len(ratios) + 0.9), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh(list(ratios), list(ratios.values()), color="#4477aa")
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.axvline(1, color="0.4", linewidth=1)
+    axes.set(xlabel="litune's time / the script's time", xlim=(0, 1.1))
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=150)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -60,22 +80,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", default=[20])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--picture", type=Path)
     parser.add_argument("backends", nargs="*", default=["optuna"], choices=[*REFERENCES])
     options = parser.parse_args()
     packages = ("torch", "pytorch-lightning", "optuna", "ray", "nni")
     print(f"{os.cpu_count()} cores {platform.machine()};", " ".join(f"{name} {version(name)}" for name in packages))
     print(f"{'backend':8} {'reference':36} {'trials':>6} {'litune':>8} {'by hand':>8} {'ratio':>6}")
+    ratios = {}
     for backend in options.backends:
         for trials in options.trials:
             ours: list[float] = []
-            theirs: dict[str, list[float]] = {name: [] for name in REFERENCES[backend]}
+            theirs: dict[str, list[float]] = {name: [] for name in [*REFERENCES[backend], "the floor"]}
             for _ in range(options.rounds):
                 ours.append(litune(backend, trials))
                 for name, script in REFERENCES[backend].items():
                     theirs[name].append(by_hand(script, trials))
+                theirs["the floor"].append(floor(trials))
             for name, times in theirs.items():
                 ratio = min(ours) / min(times)
                 print(f"{backend:8} {name:36} {trials:6} {min(ours):8.1f} {min(times):8.1f} {ratio:6.2f}", flush=True)
+                if name in REFERENCES[backend]:
+                    ratios[f"{backend}, {trials} trials: {name}"] = ratio
+    if options.picture:
+        draw(ratios, options.picture)
 
 
 if __name__ == "__main__":
