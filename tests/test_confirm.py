@@ -111,6 +111,12 @@ def test_what_is_tested_and_loaded_is_the_confirmed_winner(printed: str, run: Pa
     assert SearchResult(run).best.number == winner
 
 
+def test_the_ledger_says_it_where_optuna_dashboard_shows_it(printed: str, run: Path) -> None:
+    trial, _, note = SearchResult(run).study.user_attrs["confirmed"].partition(", ")
+    assert trial == f"trial {SearchResult(run).best.number}"
+    assert f"# {note}\n" in (run / "best.yaml").read_text()
+
+
 def test_the_report_shows_it(printed: str, run: Path) -> None:
     command("report", str(run))
     page = (run / "report.html").read_text()

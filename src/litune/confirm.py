@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from litune import config as configs
 from litune import driver, lock, runs
+from litune import ledger as ledgers
 from litune.confirmation import DIRECTORY, candidates, chosen, summarize
 from litune.errors import InputError, Problem
 from litune.report import confirmed
@@ -36,15 +37,18 @@ def confirm(run: str, top: int, seeds: int) -> int:
     if problems := list(_problems(directory, top, seeds, originals)):
         raise InputError(problems)
 
-    def conclude(console: Console, study: Study) -> None:
-        found = summarize(study.directory, study.rows, originals, objective)
+    def conclude(console: Console, trained: Study) -> None:
+        found = summarize(trained.directory, trained.rows, originals, objective)
         if found is None:
             console.print("too few trainings have ended to say anything")
             return
         confirmed.show(console, found, objective)
         best, confirmation = chosen(directory, rows, objective)
         assert best is not None
-        path = runs.write_best(directory, config, best, terms, note=confirmed.note(confirmation, objective))
+        note = confirmed.note(confirmation, objective)
+        path = runs.write_best(directory, config, best, terms, note=note)
+        study = ledgers.load_study(ledgers.storage_url(directory, config.search.storage), directory.name)
+        study.set_user_attr("confirmed", f"trial {best.number}, {note}")  # where optuna-dashboard shows it
         console.print(f"best: {driver.relative(path)}", soft_wrap=True)
 
     with lock.held(directory):
