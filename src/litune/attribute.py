@@ -57,6 +57,7 @@ def of_row(row: TrialRow) -> str:
     if not row.ended:  # until then Optuna has no column for its score
         about |= {"resting": row.resting or None, "score": row.score}
     about |= {"state": row.state.value, "retried": row.retried or None}
+    about["restoring"] = row.restoring or None
     about["failure"] = row.failure and {**asdict(row.failure), "kind": row.failure.kind.value}
     if row.ended:
         about["fingerprint"] = row.fingerprint()

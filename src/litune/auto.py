@@ -5,6 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from litune import legs
+from litune.enqueued import DRAWING
 from litune.space import Space
 
 _FEWEST_STEPS = 4  # a curve with fewer reports tells too little to continue by
@@ -23,7 +24,10 @@ def of(config: DictConfig, space: Space) -> tuple[str, str]:
     else:
         found = [f"{problem.key} is {problem.got}" for problem in legs.hindrances(config, space, "")]
         whole = f"trials cannot be continued where {found[0]}" if found else ""
-    return choose(space, trials=legs.trials_in_all(config), steps=legs.steps_of(config), whole=whole)
+    chosen, why = choose(space, trials=legs.trials_in_all(config), steps=legs.steps_of(config), whole=whole)
+    if any(config.backend.get(name) is not None for name in DRAWING):  # somebody else draws; a grid still says how many
+        return "grid" if chosen == "grid" else "tpe", ""
+    return chosen, why
 
 
 def choose(space: Space, *, trials: int, steps: int, whole: str = "") -> tuple[str, str]:

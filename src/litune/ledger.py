@@ -130,7 +130,8 @@ class Ledger:
         }
         row = replace(self.rows[number], history=dict(outcome.history), **ending)
         resting = outcome.state is TrialState.PAUSED
-        row = replace(row, seconds=row.seconds + outcome.seconds, resting=resting)
+        seconds, restoring = row.seconds + outcome.seconds, row.restoring + outcome.restoring
+        row = replace(row, seconds=seconds, restoring=restoring, resting=resting)
         self.rows[number] = row
         self._attributes.add(number)
         if row.ended:

@@ -91,6 +91,7 @@ class Legs:
         self._number = max(self._trials, default=-1) + 1  # of the next decision
         self._frontier = 0  # every decision below it has ended
         self._ahead: Decision | None = None
+        self._seen: dict[int, tuple[TrialRow, bool, Run]] = {}
 
     def next(self, rows: Rows) -> tuple[int, Decision] | None:
         """Return the next leg."""
@@ -136,11 +137,19 @@ class Legs:
         return not (row.ended or row.resting)
 
     def _run(self, row: TrialRow) -> Run:
-        """Return the trial as the next decision may see it."""
-        last = row.legs[-1]
-        if last.decision > self._number - self._lag:
-            before = row.legs[-2].until if len(row.legs) > 1 else 0
-            return Run(params=row.params, curve=self._curve(row, before), until=last.until)
+        """Return the trial as the next decision may see it; the same one while nothing has changed about it."""
+        seen = row.legs[-1].decision <= self._number - self._lag
+        held = self._seen.get(row.number)
+        if held is None or held[0] is not row or held[1] is not seen:
+            held = self._seen[row.number] = row, seen, self._known(row) if seen else self._pending(row)
+        return held[2]
+
+    def _pending(self, row: TrialRow) -> Run:
+        """Return a trial whose last leg's result may not be seen yet, whether or not it is there."""
+        before = row.legs[-2].until if len(row.legs) > 1 else 0
+        return Run(params=row.params, curve=self._curve(row, before), until=row.legs[-1].until)
+
+    def _known(self, row: TrialRow) -> Run:
         curve = self._curve(row, self._steps)
         if row.state is TrialState.COMPLETE and curve:  # one that ended by itself stays where it is
             reached = max(curve)

@@ -7,6 +7,7 @@ They are mixed with the Callback class of whichever Lightning the module is made
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,7 @@ class Report:
         self._trial, self._metric = trial, metric
         self.history: dict[int, float] = {}
         self.pruned = self.paused = self.diverged = False
+        self.began = 0.0  # by the monotonic clock
 
     def on_validation_end(self, trainer: Any, _module: Any) -> None:
         """Report a validation."""
@@ -93,7 +95,8 @@ class Report:
             self._report(trainer)
 
     def on_train_start(self, trainer: Any, _module: Any) -> None:
-        """Train no further where the leg had reached its end, and was killed before it could say so."""
+        """Note when; train no further where the leg had reached its end, and was killed before it could say so."""
+        self.began = time.monotonic()
         self.pause(trainer)
 
     def pause(self, trainer: Any) -> None:

@@ -139,7 +139,8 @@ class Study:
         self._ledger.finish(number, outcome)
         if self._duplicates:
             self._duplicates.note(self.rows[number])
-        self._drop_checkpoints()
+        if self.rows[number].ended:
+            self._drop_checkpoints()
         self._stop_on_equal_failures(outcome)
 
     def set_aside(self) -> list[int]:
@@ -185,6 +186,7 @@ class Study:
             row = self._new(decision.params)
         else:
             row = replace(self.rows[decision.trial], state=TrialState.RUNNING, resting=False, reused=None)
+            self._dropped.discard(row.number)
         if self.terms.in_legs:
             row = replace(row, legs=(*row.legs, Leg(number, decision.until)))
         return self._start(row)

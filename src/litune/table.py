@@ -22,9 +22,10 @@ class Leg(NamedTuple):
 class TrialRow:
     """One trial as recorded.
 
-    `seconds` is wall time; `reused` is the trial whose identical training answered it; `retried` counts, by the class
-    of the failure, how often it was run again because it failed. `legs` is empty for a trial in one go; `resting`
-    tells a trial that is paused after a leg from one that was interrupted within.
+    `seconds` is wall time, `restoring` the part of it before continued trainings went on; `reused` is the trial whose
+    identical training answered it; `retried` counts, by the class of the failure, how often it was run again because
+    it failed. `legs` is empty for a trial in one go; `resting` tells a trial that is paused after a leg from one that
+    was interrupted within.
     """
 
     number: int
@@ -35,6 +36,7 @@ class TrialRow:
     history: Mapping[int, float] = field(default_factory=dict)
     failure: Failure | None = None
     seconds: float = 0.0
+    restoring: float = 0.0
     where: str = ""
     attempt: int = 0
     retried: Mapping[str, int] = field(default_factory=dict)

@@ -45,6 +45,7 @@ def run_trial(config: DictConfig, trial: Trial) -> Outcome:
 
 
 def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str) -> Outcome:
+    started = time.monotonic()
     objective = configs.objective(config)
     lightning = lightning_of(config)
     seed_everything = functools.partial(lightning.seed_everything, workers=True, verbose=False)
@@ -73,6 +74,7 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
         score=None if failure else objective.score(report.history),
         history=report.history,
         failure=failure,
+        restoring=report.began - started if trial.checkpoint else 0.0,
         where=f"{socket.gethostname()}:{os.getpid()}",
         checkpoint=checkpoints.best_model_path or None if checkpoints else None,
     )

@@ -48,7 +48,8 @@ class Outcome:
     """How a trial, or a leg of it, ended.
 
     `history` maps each reported step (1, 2, ... in validations) to the objective's value there, from the trial's
-    first step on; `score` is its reduction, None unless COMPLETE or PRUNED. `seconds` is wall time in run_trial.
+    first step on; `score` is its reduction, None where it failed. `seconds` is wall time in run_trial, `restoring` the
+    part of it before a continued training went on.
     `schedule` is for a training whose params changed on its way (PBT): for each part of it {step: the validations
     before, trial: the number under which it ran, params}.
     """
@@ -58,6 +59,7 @@ class Outcome:
     history: Mapping[int, float] = field(default_factory=dict)
     failure: Failure | None = None
     seconds: float = 0.0
+    restoring: float = 0.0
     where: str = ""
     checkpoint: str | None = None
     schedule: tuple[Mapping[str, Any], ...] = ()
@@ -79,6 +81,7 @@ class Outcome:
             history={int(step): float(value) for step, value in data["history"]},
             failure=failure and Failure(kind=FailureClass(failure["kind"]), message=failure["message"]),
             seconds=data["seconds"],
+            restoring=data["restoring"],
             where=data["where"],
             checkpoint=data["checkpoint"],
             schedule=tuple(data.get("schedule", ())),

@@ -60,6 +60,31 @@ def test_a_terminal_of_80_columns_shows_what_runs_and_what_is_best(
     assert "trial 3 COMPLETE" not in shown
 
 
+def test_trials_in_legs_are_counted_by_their_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(live, "REFRESH", 0.0)
+    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=160, height=24, record=True)
+    words = ["experiment=digits_mlp", "name=seen", f"search.runs={tmp_path}", "search.trials=4", "search.parallel=2"]
+    config = compose([*words, "search.algorithm=asha"]).config
+    with runs.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:
+        while not study.done:
+            job = study.ask()
+            assert job is not None
+            view.refresh()
+            history = {step: job.number + step / 10 for step in range(1, (job.until or 5) + 1)}
+            state = TrialState.PAUSED if job.until else TrialState.COMPLETE
+            study.tell(job.number, Outcome(state=state, score=max(history.values()), history=history))
+        view.refresh()
+        study.settle()
+        rows = study.rows.values()
+        continued = sum(len(row.history) > 2 for row in rows)
+    shown = console.export_text()
+    assert f"20 of 20 epochs · {len(rows)} trials started · {continued} continued · " in shown
+    assert "epochs/min" in shown
+    assert "1 of 20 epochs · 1 trials started · 0 continued · 0 paused · 1 running" in shown
+    assert {row.state for row in rows} == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
 @pytest.mark.parametrize("ci", [True, False])
 def test_a_log_has_one_line_a_trial_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, ci: bool

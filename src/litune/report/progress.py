@@ -111,10 +111,10 @@ def in_legs(rows: Sequence[TrialRow], whole: int) -> str:
     if not any(row.legs for row in rows):
         return ""
     spent, full = sum(len(row.history) for row in rows), sum(row.state is TrialState.COMPLETE for row in rows)
-    return (
-        f"{spent} epochs, as many as {spent / whole:.3g} full trainings: {len(rows)} trials started, "
-        f"{continued(rows)} continued, {full} trained to the end"
-    )
+    words = f"{spent} epochs, as many as {spent / whole:.3g} full trainings: {len(rows)} trials started"
+    words += f", {continued(rows)} continued, {full} trained to the end"
+    restoring, seconds = sum(row.restoring for row in rows), sum(row.seconds for row in rows)
+    return words + (f"; {restoring / seconds:.0%} of the time went into restoring them" if restoring else "")
 
 
 def clock(seconds: float) -> str:
