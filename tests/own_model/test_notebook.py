@@ -95,6 +95,10 @@ def code(text: str) -> dict:
     return {"cell_type": "code", "metadata": {}, "source": text, "outputs": [], "execution_count": None}
 
 
+def shown(cell: dict) -> list[dict]:
+    return [output for output in cell["outputs"] if output["output_type"] == "display_data"]
+
+
 def stream(cell: dict) -> str:
     return "".join("".join(output["text"]) for output in cell["outputs"] if output["output_type"] == "stream")
 
@@ -112,12 +116,13 @@ def test_a_notebook_searches_what_its_cells_define_and_shows_a_live_table(tmp_pa
     assert done.returncode == 0, done.stderr[-4000:]
     _, search, rest = json.loads(file.read_text())["cells"]
 
-    [table] = [output for output in search["outputs"] if output["output_type"] == "display_data"]
+    [table] = shown(search)
     assert "3 of 3 trials" in "".join(table["data"]["text/html"])
     said = stream(search)
     assert "best: runs/cell-optuna/best.yaml" in said
     assert "trial 0 COMPLETE" not in said
 
+    assert len(shown(rest)) == len(BACKENDS) + 1  # a table for each search, and nothing of Ray's or NNI's
     [line] = [line for line in stream(rest).splitlines() if line.startswith('{"digests"')]
     found = json.loads(line)
     assert any(

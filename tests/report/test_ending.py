@@ -9,8 +9,8 @@ from rich.console import Console
 from litune.report.ending import print_ending
 
 
-def shown(run: Path) -> str:
-    console = Console(file=io.StringIO(), width=80)
+def shown(run: Path, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
     print_ending(console, run)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -38,3 +38,10 @@ def test_a_search_of_two_trials_has_a_leaderboard_and_no_curve(recorded: Callabl
     text = shown(recorded("two", 2))
     assert "optimizer.lr" in text
     assert "so far" not in text
+
+
+def test_a_leaderboard_that_is_too_wide_has_the_short_names_of_params(recorded: Callable[..., Path]) -> None:
+    run = recorded("narrow", 2)
+    wide, narrow = (shown(run, width).splitlines()[0].split() for width in (200, 60))
+    assert "optimizer.lr" in wide
+    assert narrow == [name.rpartition(".")[2] for name in wide]

@@ -28,14 +28,23 @@ def print_leaderboard(
     if not board:
         console.print("no trial was completed")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
     keys = sorted({key for row in board for key in row.params})
-    for name in ("#", "trial", metric, *keys):
+    last = [key.rpartition(".")[2] for key in keys]
+    table = _table(board, metric, keys, keys)
+    whole = console.measure(table, options=console.options.update(max_width=10_000)).maximum
+    if whole > console.width and len(set(last)) == len(last):
+        table = _table(board, metric, keys, last)
+    console.print(table)
+
+
+def _table(board: Iterable[TrialRow], metric: str, keys: Iterable[str], names: Iterable[str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("#", "trial", metric, *names):
         table.add_column(name, justify="right", overflow="fold")
     for rank, row in enumerate(board, start=1):
         params = (brief(row.params[key]) if key in row.params else "" for key in keys)
         table.add_row(str(rank), str(row.number), brief(row.score), *params)
-    console.print(table)
+    return table
 
 
 def describe(params: Mapping[str, Any]) -> str:

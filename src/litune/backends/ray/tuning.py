@@ -182,6 +182,7 @@ def run(study: Study, workers: Workers, view: View, config: DictConfig) -> None:
             trial_dirname_creator=_directory,
             max_concurrent_trials=0,
             verbose=0,
+            progress_reporter=tune.CLIReporter(),  # quiet by verbose=0; a notebook's would clear the cell
             _remote=False,
         )
     except Over:
