@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -263,6 +264,33 @@ class TestCluster:
         done = run(tmp_path, "backend.address=127.0.0.1:1")
         assert done.returncode == 2
         assert "backend.address" in done.stderr
+
+
+@pytest.fixture
+def client(monkeypatch):
+    """Start a cluster as its administrator does, and return the address for clients of it."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with socket.socket() as first, socket.socket() as second:
+        for probe in (first, second):
+            probe.bind(("127.0.0.1", 0))
+        port, own = first.getsockname()[1], second.getsockname()[1]
+    options = [f"--port={own}", f"--ray-client-server-port={port}", "--num-cpus=1", "--include-dashboard=false"]
+    words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *options]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as head:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.5)
+        yield f"ray://127.0.0.1:{port}"
+        head.terminate()
+
+
+def test_a_client_of_a_cluster_has_the_same_table(tmp_path, client):
+    done = run(tmp_path, "search.algorithm=random", "search.trials=3", f"backend.address={client}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert meaning(table_of(tmp_path)) == meaning(search("local", "search.algorithm=random", "search.trials=3"))
 
 
 def _await(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -80,7 +81,8 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
                 _dismiss_idlers(_IDLERS[1:] if settings.dashboard else _IDLERS)
                 threading.Thread(target=_leave_with, args=[_pillars(), leaving], daemon=True).start()
             importlib.import_module("ray.tune")  # here, where there is time
-            yield
+            with _staged() if str(settings.address).startswith("ray://") else contextlib.nullcontext():
+                yield
         finally:
             leaving.set()
             ray.shutdown()
@@ -97,6 +99,20 @@ def _init(options: dict[str, Any], address: str | None) -> None:
         expected = "the address of a running Ray cluster: auto, HOST:6379 or ray://HOST:10001"
         cure = str(error).splitlines()[0]
         raise InputError(Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)) from error
+
+
+@contextlib.contextmanager
+def _staged() -> Iterator[None]:
+    """Give Tune's driver a directory in place of a Ray session's on this machine: a client of ray:// has none."""
+    from ray.train._internal import storage
+
+    of_session = storage._get_ray_train_session_dir
+    with tempfile.TemporaryDirectory(prefix="litune-ray-") as directory:
+        storage._get_ray_train_session_dir = lambda: directory
+        try:
+            yield
+        finally:
+            storage._get_ray_train_session_dir = of_session
 
 
 @contextlib.contextmanager
@@ -117,8 +133,9 @@ def _watched() -> Iterator[None]:
 def page_noted(directory: Path, view: View) -> Iterator[None]:
     """Say where Ray's dashboard is, if there is one, and note it in the run directory meanwhile."""
     from ray._private.worker import get_dashboard_url
+    from ray.util.client import ray as client
 
-    if not (address := get_dashboard_url()):
+    if client.is_connected() or not (address := get_dashboard_url()):  # a client of ray:// is not told
         yield
         return
     path = directory / RAY_PAGE
