@@ -17,6 +17,7 @@ from litune.errors import LedgerDamaged
 from litune.table import Leg, TrialRow
 from litune.trial import Failure, FailureClass, TrialState
 
+_DIGITS = 32  # of a fingerprint that are kept: 128 bits
 OPTUNA_STATE = {
     TrialState.RUNNING: OptunaState.RUNNING,
     TrialState.PAUSED: OptunaState.RUNNING,
@@ -47,27 +48,35 @@ def _fingerprint(about: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def of_row(row: TrialRow) -> str:
-    """Return the trial's text."""
-    kept = (
-        "params", "seed", "seconds", "where", "attempt", "retried", "started", "reused", "checkpoint", "schedule",
-        "legs",
-    )  # fmt: skip
+def of_row(row: TrialRow, apart: Mapping[str, Any]) -> str:
+    """Return the trial's text; `apart`: those of its params that Optuna's columns do not give back as they are."""
+    kept = ("seed", "seconds", "where", "attempt", "retried", "started", "reused", "checkpoint", "schedule", "legs")
     about: dict[str, Any] = {name: getattr(row, name) for name in kept}
     if not row.ended:  # until then Optuna has no column for its score
         about |= {"resting": row.resting or None, "score": row.score}
-    about |= {"state": row.state.value, "retried": row.retried or None}
+    about |= {"state": row.state.value, "retried": row.retried or None, "params": apart or None}
     about["restoring"] = row.restoring or None
     about["failure"] = row.failure and {**asdict(row.failure), "kind": row.failure.kind.value}
     if row.ended:
-        about["fingerprint"] = row.fingerprint()
-    return json.dumps({name: value for name, value in about.items() if value not in (None, "", ())})
+        about["fingerprint"] = row.fingerprint()[:_DIGITS]
+    kept_values = {name: value for name, value in about.items() if value not in (None, "", ())}
+    if not row.attempt:
+        del kept_values["attempt"]
+    return json.dumps(kept_values, separators=(",", ":"))
 
 
 def row_of(
-    text: str | None, number: int, state: OptunaState, score: float | None, history: dict[int, float]
+    text: str | None,
+    number: int,
+    state: OptunaState,
+    score: float | None,
+    history: dict[int, float],
+    params: Mapping[str, Any],
 ) -> TrialRow:
-    """Return the trial; LedgerDamaged, or another error of reading, where the text or a column is not as written."""
+    """Return the trial, of whose params the text may hold some.
+
+    Raise LedgerDamaged, or another error of reading, where the text or a column is not as written.
+    """
     if text is None:
         raise LedgerDamaged(f"trial {number} was not written by litune, or its attribute 'litune' is lost")
     about = json.loads(text)
@@ -75,10 +84,11 @@ def row_of(
     failure = about.pop("failure", None)
     if failure:
         about["failure"] = Failure(kind=FailureClass(failure["kind"]), message=failure["message"])
+    about["params"] = {**params, **about.get("params", {})}
     about["state"] = TrialState(about["state"])
     about["schedule"] = tuple(about.get("schedule", ()))
     about["legs"] = tuple(Leg(*leg) for leg in about.get("legs", ()))
     row = TrialRow(**{"number": number, "score": score, "history": history, **about})
-    if row.ended and (row.fingerprint() != fingerprint or state != OPTUNA_STATE[row.state]):
+    if row.ended and (row.fingerprint()[:_DIGITS] != str(fingerprint)[:_DIGITS] or state != OPTUNA_STATE[row.state]):
         raise LedgerDamaged(f"trial {number} does not match its fingerprint: the ledger was damaged or edited")
     return row

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import os
+import math
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,20 +12,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from litune import config as configs
-from litune import documents, enqueued, legs, space_file
+from litune import documents, enqueued, legs, space_file, surroundings
 from litune.errors import InputError, Problem, nearest
 from litune.parallelism import LAG, lag_of
-from litune.schema import NAME_PATTERN, Config
+from litune.schema import NAME_PATTERN, OPEN_SECTIONS, Config
 from litune.space import Space, name_of
 
 SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks", "function")
 LARGEST_GRID = 100_000
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "gpfs", "ceph", "beegfs", "afs", "9p"}
-_EXTRAS = {"ray": "ray", "nni": "nni"}
-_LOGGER_PACKAGES = {
-    "WandbLogger": "wandb", "MLFlowLogger": "mlflow", "CometLogger": "comet_ml", "NeptuneLogger": "neptune",
-    "TensorBoardLogger": "tensorboard",
-}  # fmt: skip
 
 
 def load_space(config: DictConfig) -> Space:
@@ -45,9 +37,13 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
         *_limits(Config, plain, OmegaConf.get_type(config.backend)),
         *_name(config.name),
         *_sections(plain),
-        *_packages(plain),
+        *surroundings.packages(plain),
     ]
-    problems += [*_directory(Path(config.search.runs)), *_accelerator(config), *_storage(config)]
+    problems += [
+        *surroundings.directory(Path(config.search.runs)),
+        *surroundings.accelerator(config),
+        *surroundings.storage(config),
+    ]
     if space is not None:
         problems += [*_grid(config, space), *_params(config, space), *enqueued.check(config, space)]
         problems += legs.check(config, space)
@@ -62,12 +58,12 @@ def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
     """Import the targets and return what is wrong with them and their arguments, for the space's params too."""
     from litune import functions, targets
 
-    base = functions.check(config) if config.function else [*targets.check(config), *_strategy(config)]
+    base = functions.check(config) if config.function else [*targets.check(config), *surroundings.strategy(config)]
     if space is None:
         return base
     problems = [problem for problem in base if problem.key not in space.names]  # what is searched is given by the space
     for params in probes(space):
-        if _misfits(config, params):
+        if any(_place_lacks(config, space, name) for name in params) or _misfits(config, params):
             continue  # check() tells these
         merged = configs.merge(config, params)
         found = functions.check(merged) if config.function else targets.check(merged)
@@ -84,8 +80,8 @@ def warnings(config: DictConfig) -> list[str]:
             f"search.lag is raised to {lag_of(config)}, as so many trials run at once: the trials that are tried "
             "are other ones than with a smaller search.parallel"
         )
-    kind = _file_system(_existing(Path(config.search.runs).absolute()))
-    if kind in _NETWORK and not config.search.storage:
+    kind = surroundings.network(Path(config.search.runs))
+    if kind and not config.search.storage:
         found.append(
             f"search.runs: {config.search.runs} is on a network file system ({kind}), where SQLite's locks are not "
             "safe; give search.runs a local directory, or search.storage a database"
@@ -127,6 +123,11 @@ def _limit(key: str, value: Any, limits: Mapping[str, Any]) -> Iterator[Problem]
         yield Problem(key=key, got=repr(value), expected=expected, nearest=nearest(str(value), choices), cure=cure)
     if isinstance(value, (bool, str)) or not isinstance(value, (int, float)):
         return
+    if not math.isfinite(value):
+        yield Problem(key=key, got=repr(value), expected="a finite number")
+        return
+    if limits.get("part") and isinstance(value, float) and not value <= 1:
+        yield Problem(key=key, got=repr(value), expected="a whole number, or a fraction of at most 1.0")
     if "least" in limits and not value >= limits["least"]:
         yield Problem(key=key, got=repr(value), expected=f"at least {limits['least']}")
     if "most" in limits and not value <= limits["most"]:
@@ -152,101 +153,6 @@ def _sections(plain: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(key="trainer.max_epochs", got="0", expected=expected)
     if plain["objective"]["metric"] == "":
         yield Problem(key="objective.metric", got="''", expected="the name of a metric that the model logs")
-
-
-def _packages(plain: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the packages that the chosen backend and loggers need and that are not installed."""
-    extra = _EXTRAS.get(str(plain["backend"]["name"]))
-    if extra and importlib.util.find_spec(extra) is None:
-        cure = f"install it with: pip install 'litune[{extra}]'"
-        yield Problem(key="backend", got=f"{extra}, which is not installed", expected="an installed backend", cure=cure)
-    for name, section in (plain["logger"] or {}).items():
-        kind = str((section or {}).get("_target_", "")).rpartition(".")[2]
-        package = _LOGGER_PACKAGES.get(kind)
-        if package and importlib.util.find_spec(package) is None:
-            cure = f"install it with: pip install {package}"
-            yield Problem(key=f"logger.{name}", got=kind, expected=f"the package {package}", cure=cure)
-
-
-def _directory(runs: Path) -> Iterator[Problem]:
-    existing = _existing(runs.absolute())
-    if not existing.is_dir():
-        yield Problem(key="search.runs", got=str(runs), expected=f"a directory ({documents.shown(existing)} is a file)")
-    elif not os.access(existing, os.W_OK | os.X_OK):
-        yield Problem(key="search.runs", got=str(runs), expected=f"a writable directory ({existing} is not)")
-
-
-def _existing(path: Path) -> Path:
-    return next(place for place in (path, *path.parents) if place.exists())
-
-
-def _file_system(path: Path) -> str:
-    """Return the type of the file system that holds the path, "" where that cannot be known."""
-    mounts = Path("/proc/self/mounts")
-    if not mounts.is_file():
-        return ""
-    rows = [line.split() for line in mounts.read_text().splitlines()]
-    holding = [(len(row[1]), row[2]) for row in rows if path.resolve().is_relative_to(row[1].replace("\\040", " "))]
-    return max(holding)[1] if holding else ""
-
-
-def _accelerator(config: DictConfig) -> Iterator[Problem]:
-    wanted = str(config.trainer.accelerator)
-    devices = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, and either of them under WSL
-    if wanted in ("gpu", "cuda") and sys.platform == "linux" and not any(Path(device).exists() for device in devices):
-        cure = "trainer.accelerator=cpu or auto runs here"
-        yield Problem(key="trainer.accelerator", got=wanted, expected="a GPU, and this machine has none", cure=cure)
-
-    devices = configs.stored(config)["trainer"]["devices"]
-    parts = devices if isinstance(devices, list) else [devices]
-    if devices != "auto" and not all(re.fullmatch(r"-1|[0-9]+", str(part)) for part in parts):
-        expected = "a number, a list of indices, or auto"
-        yield Problem(key="trainer.devices", got=repr(devices), expected=expected)
-
-
-def _strategy(config: DictConfig) -> Iterator[Problem]:
-    from litune import twins
-
-    try:
-        known = ["auto", *twins.strategies(str(config.model._target_))]
-    except InputError:  # told already
-        return
-    wanted = str(config.trainer.strategy)
-    if wanted not in known:
-        expected = f"one of {', '.join(known)}"
-        yield Problem(key="trainer.strategy", got=repr(wanted), expected=expected, nearest=nearest(wanted, known))
-
-
-def _storage(config: DictConfig) -> Iterator[Problem]:
-    """Yield what is wrong with the storage's URL or its driver. The URL is not shown: it may hold a password."""
-    if not config.search.storage:
-        return
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
-    try:
-        url = make_url(config.search.storage)
-        url.get_dialect().import_dbapi()
-    except (ArgumentError, NoSuchModuleError):
-        expected = "an SQLAlchemy URL, such as sqlite:///runs/all.db or postgresql+psycopg://host/database"
-        yield Problem(key="search.storage", got="something else", expected=expected)
-    except ImportError as error:
-        cure = f"pip install {error.name}"
-        yield Problem(
-            key="search.storage",
-            got=f"a driver that is absent ({error.name})",
-            expected="one that is",
-            cure=cure,
-        )
-    else:
-        holder = Path(url.database or "").absolute().parent
-        if url.get_backend_name() == "sqlite" and url.database and not holder.is_dir():
-            yield Problem(
-                key="search.storage", got=url.database, expected=f"a file in a directory that exists ({holder})"
-            )
-        if url.password and "${" not in configs.stored(config)["search"]["storage"]:
-            expected = "${oc.env:NAME}, and the URL in that variable: it would be readable in files and process lists"
-            yield Problem(key="search.storage", got="a URL with a password in it", expected=expected)
 
 
 def _grid(config: DictConfig, space: Space) -> Iterator[Problem]:
@@ -277,7 +183,7 @@ def _params(config: DictConfig, space: Space) -> Iterator[Problem]:
             expected = f"a key below {', '.join(SEARCHABLE)}"
             problem = Problem(key=name, got="a parameter", expected=expected, nearest=nearest(name, searchable))
             yield from _at_space(config, [problem])
-        elif section != "trainer" and not config[section] and f"{section}._name" not in space.names:
+        elif _place_lacks(config, space, name):
             refused.add(name)
             expected = f"a section {section} in the config, or {section}._name in the space"
             yield from _at_space(config, [Problem(key=name, got="a parameter", expected=expected)])
@@ -287,6 +193,12 @@ def _params(config: DictConfig, space: Space) -> Iterator[Problem]:
         for problem in _misfits(config, {name: value for name, value in params.items() if name not in refused})
     ]
     yield from _at_space(config, list(dict.fromkeys(misfits)))
+
+
+def _place_lacks(config: DictConfig, space: Space, name: str) -> bool:
+    """Say whether the section that the parameter belongs to is neither in the config nor chosen by the space."""
+    section = name.partition(".")[0]
+    return section in OPEN_SECTIONS and not config[section] and f"{section}._name" not in space.names
 
 
 def _misfits(config: DictConfig, params: Mapping[str, Any]) -> Sequence[Problem]:

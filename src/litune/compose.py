@@ -117,7 +117,7 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
             problems.append(replace(problem, where=COMMAND_LINE))
         else:
             whole = override.is_delete() and "." not in override.key_or_group  # a section: the schema keeps it, empty
-            kept.append(f"{override.key_or_group}=null" if whole else str(override.input_line))
+            kept.append(f"{override.key_or_group}=null" if whole else _line(trial, override))
     name = document.path.stem if document else ""
     if document is None:
         raise InputError(problems)
@@ -197,14 +197,16 @@ def _backend(given: str | None, document: Document | None, config_dir: Path | No
     written = document.data.get("backend") if document else None
     if isinstance(written, Mapping):
         written = written.get("name")
-    name = given or (str(written) if written else DEFAULT_BACKEND)
+    name = given if given is not None else str(written) if written else DEFAULT_BACKEND
     files = [path.stem for path in (config_dir / "backend").glob("*.yaml")] if config_dir else []
     if name in BACKENDS or name in files or name in (names := backend_names()):
         return name, []
-    where = COMMAND_LINE if given or not document else document.where("backend")
+    where = COMMAND_LINE if given is not None or not document else document.where("backend")
     names = sorted({*names, *files})
     expected = f"one of {', '.join(names)}"
-    problem = Problem(where=where, key="backend", got=name, expected=expected, nearest=nearest(name, names))
+    problem = Problem(
+        where=where, key="backend", got=name or "nothing", expected=expected, nearest=nearest(name, names)
+    )
     return DEFAULT_BACKEND, [problem]
 
 
@@ -221,7 +223,7 @@ def _fitting(trial: DictConfig, document: Document | None) -> tuple[dict[str, An
         if problem:
             problems.append(replace(problem, where=document.where(key)))
         else:
-            _nest(content, key, value)
+            _nest(content, key, configs.held(trial, key, value))
     return content, problems
 
 
@@ -256,11 +258,27 @@ def _tried(trial: DictConfig, override: Override) -> Problem | None:
         if key.partition(".")[0] not in OPEN_SECTIONS or key == "model":
             return Problem(key=key, got=f"~{key}", expected="a value: this key can be changed, not deleted")
         return None
+    if override.is_add() and key.partition(".")[0] not in OPEN_SECTIONS and configs.node_at(trial, key) is not None:
+        plain = str(override.input_line).lstrip("+")
+        return Problem(key=key, got=str(override.input_line), expected=f"{plain}: the key is there already")
     return configs.assign(trial, key, override.value())
+
+
+def _line(trial: DictConfig, override: Override) -> str:
+    """Return the override as Hydra takes it."""
+    line = str(override.input_line)
+    given = None if override.is_delete() else override.value()
+    held = configs.held(trial, override.key_or_group, given)
+    return line if held is given else f"{line.partition('=')[0]}={held}"
 
 
 def _translated(error: Exception) -> Problem:
     """Return Hydra's or OmegaConf's own complaint in our form."""
     said = [line.strip() for source in (error, error.__cause__) if source for line in str(source).splitlines() if line]
     key = next((line.removeprefix("full_key: ") for line in said if line.startswith("full_key: ")), "")
-    return Problem(key=key, got="; ".join(said[:2]) or type(error).__name__, expected="a config that Hydra can compose")
+    return Problem(
+        where=COMMAND_LINE,
+        key=key,
+        got="; ".join(said[:2]) or type(error).__name__,
+        expected="a config that Hydra can compose",
+    )

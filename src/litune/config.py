@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 from omegaconf.nodes import AnyNode, FloatNode, IntegerNode
 
@@ -154,13 +154,22 @@ def cast(value: Any, node: Any) -> Any:
     return value
 
 
+def held(config: DictConfig, key: str, value: Any) -> Any:
+    """Return a value that was assigned as the field holds it: 1000 for 1e3, which Hydra would refuse for an int."""
+    node = node_at(config, key)
+    return node._value() if isinstance(node, IntegerNode) and isinstance(value, float) else value
+
+
 def expected_of(node: Any, key: str) -> str:
     """Say in words what the field takes."""
     if node is None:
         return f"a section above {key} that can hold it"
+    if isinstance(node, ListConfig):
+        return "a list: [...]"
     kind = node._metadata.ref_type
     if dataclasses.is_dataclass(kind) or isinstance(node, DictConfig):
-        return "a section (keys and values)"
+        first = next(iter(node), None) if _is_closed(node) else None
+        return f"its keys one by one: {key}.{first}=..." if first else "a section (keys and values)"
     parts = getattr(kind, "__args__", None) or (kind,)
     names = [getattr(part, "__name__", str(part)) for part in parts if part is not type(None)]
     return " or ".join(names + (["null"] if node._metadata.optional else []))
@@ -268,11 +277,14 @@ def _items(config: DictConfig, data: Mapping[str, Any], prefix: str = "") -> Ite
     for name, value in data.items():
         key = f"{prefix}{name}"
         node = node_at(config, key)
-        closed = isinstance(node, DictConfig) and dataclasses.is_dataclass(node._metadata.object_type)
-        if closed and isinstance(value, Mapping):
+        if _is_closed(node) and isinstance(value, Mapping):
             yield from _items(config, value, f"{key}.")
         else:
             yield key, value
+
+
+def _is_closed(node: Any) -> bool:
+    return isinstance(node, DictConfig) and dataclasses.is_dataclass(node._metadata.object_type)
 
 
 def _got(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from litune import config as configs
-from litune import driver, lock, runs
+from litune import driver, identity, lock, runs
 from litune import ledger as ledgers
 from litune.confirmation import DIRECTORY, candidates, chosen, summarize
 from litune.errors import InputError, Problem
@@ -86,5 +86,5 @@ def _search(
         "search.storage": None,
         "search.timeout": None,
     }
-    values |= {f"backend.{name}": None for name in (*runs.OWN, "manager") if config.backend.get(name) is not None}
+    values |= {f"backend.{name}": None for name in (*identity.OWN, "manager") if config.backend.get(name) is not None}
     return configs.replaced(config, values)

@@ -104,8 +104,10 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
 
 
 def _data_problem(error: Exception) -> Problem:
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{place.filename}:{place.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    here = [frame for frame in frames if Path(frame.filename).is_relative_to(Path.cwd())]  # not inside a library
+    place = (here or frames)[-1]
+    where = f"{relative(Path(place.filename))}:{place.lineno}"
     return Problem(where=where, key="data", got=f"{type(error).__name__}: {error}", expected="data that loads")
 
 
@@ -209,9 +211,9 @@ def run_single(config: DictConfig) -> int:
 
 def search_directory(config: DictConfig) -> Path:
     """Return where run_search works."""
-    from litune import checks, runs
+    from litune import checks, identity
 
-    return Path(config.search.runs).absolute() / runs.run_name(config, checks.load_space(config))
+    return Path(config.search.runs).absolute() / identity.run_name(config, checks.load_space(config))
 
 
 def training_directory(config: DictConfig) -> Path:

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from litune import checkpoints, confirmation, loggers, runs, targets, training
 from litune import config as configs
-from litune import confirmation, loggers, runs, targets, training
 from litune.documents import shown
 from litune.errors import InputError, LituneError, Problem
-from litune.table import TrialRow, leaderboard
-from litune.trial import CHECKPOINTS, DirectTrial, Outcome
+from litune.table import leaderboard
+from litune.trial import DirectTrial, Outcome
 from litune.workers import limits
 
 METRICS = "metrics.json"
@@ -96,10 +96,10 @@ def _chosen(run: str, number: int | None) -> _Trained:
     if row is None:
         expected = f"0 to {len(rows) - 1}"
         raise InputError(Problem(where=str(directory), key="--trial", got=str(number), expected=expected))
-    checkpoint = _checkpoint(row.checkpoint, _place(directory, row))
+    checkpoint = checkpoints.of_trial(directory, row)
     if not checkpoint:
         board = leaderboard(rows.values(), maximize=objective.maximize)
-        kept = [str(other.number) for other in board if _checkpoint(other.checkpoint, _place(directory, other))]
+        kept = [str(other.number) for other in board if checkpoints.of_trial(directory, other)]
         expected = f"one of those that keep it: {', '.join(kept)}" if kept else "a trial with a checkpoint"
         cure = "search.keep_checkpoints says how many of the best keep theirs"
         got = f"trial {row.number}, which has no checkpoint"
@@ -109,30 +109,17 @@ def _chosen(run: str, number: int | None) -> _Trained:
         config=configs.replaced(runs.best_config(config, row, terms), _PLAIN),
         params=row.params,
         checkpoint=checkpoint,
-        directory=_place(directory, row),
+        directory=checkpoints.place(directory, row),
     )
 
 
 def _single(directory: Path) -> _Trained:
     outcome = Outcome.from_json(json.loads((directory / runs.OUTCOME).read_text()))
-    checkpoint = _checkpoint(outcome.checkpoint, directory)
+    checkpoint = checkpoints.below(directory, outcome.checkpoint)
     if not checkpoint:
         raise LituneError(f"{directory}: the training has no checkpoint")
     config = configs.replaced(configs.load(directory / "config.yaml"), _PLAIN)
     return _Trained(title=directory.name, config=config, params={}, checkpoint=checkpoint, directory=directory)
-
-
-def _place(directory: Path, row: TrialRow) -> Path:
-    return directory / "trials" / f"{row.number if row.reused is None else row.reused:04d}"
-
-
-def _checkpoint(recorded: str | None, directory: Path) -> Path | None:
-    """Return where the checkpoint is, also in a directory that was moved; None if it is nowhere."""
-    if not recorded:
-        return None
-    parts = Path(recorded).parts
-    moved = directory.joinpath(*parts[parts.index(CHECKPOINTS) :]) if CHECKPOINTS in parts else Path(recorded)
-    return next((path for path in (moved, Path(recorded)) if path.is_file()), None)
 
 
 def _evaluate(stage: str, trained: _Trained, place: Path) -> Any:
@@ -159,10 +146,7 @@ def _evaluate(stage: str, trained: _Trained, place: Path) -> Any:
                 )
             batches = trainer.predict(module, datamodule=data, ckpt_path=str(trained.checkpoint), weights_only=True)
         except pickle.UnpicklingError as error:
-            raise LituneError(
-                f"{trained.checkpoint}: holds more than weights and plain values, and is not opened as it could run "
-                f"code: {str(error).splitlines()[0]}"
-            ) from error
+            raise checkpoints.refused(trained.checkpoint, error) from error
         several = len(trainer.num_predict_batches) > 1
         return [batch for loader in batches for batch in loader] if several else batches
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
-import os
+import functools
+import json
 import signal
 import time
 import warnings
@@ -24,13 +24,13 @@ from typing import Any
 import alembic.command  # noqa: F401 - Optuna would load it at the first storage, when nothing else is left to wait for
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import distribution_to_json
+from optuna.distributions import BaseDistribution, IntDistribution, distribution_to_json, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
-from litune import attribute
+from litune import attribute, database
 from litune.errors import LedgerDamaged, LedgerUnwritable
 from litune.space import Space
 from litune.suggest import shown
@@ -39,7 +39,6 @@ from litune.trial import Outcome, TrialState
 
 FILE = "ledger.db"
 ATTRIBUTE = "litune"
-_OPENING = 0x6C6974756E65  # the number of the lock in PostgreSQL: "litune"
 
 _trials: Any = models.TrialModel.__table__
 _params: Any = models.TrialParamModel.__table__
@@ -53,16 +52,22 @@ def storage_url(directory: Path, storage: str | None) -> str:
     return storage or f"sqlite:///{directory.absolute() / FILE}"
 
 
-def create(url: str, name: str, *, metric: str, maximize: bool, about: Mapping[str, Any]) -> Ledger:
+def create(
+    url: str, name: str, *, metric: str, maximize: bool, about: Mapping[str, Any], begun: bool = False
+) -> Ledger:
     """Open the study `name`, made if it is not there; `about` (JSON) says what it is a function of, and never changes.
 
-    A kill may come between the two steps, so either may be done already.
+    A kill may come between the two steps, so either may be done already. `begun`: a trial of it was started before, so
+    that it is an error if it is not there.
     """
-    with _translated(url), _alone(url):
-        storage = _storage(url)
+    with database.translated(url), database.alone(url):
+        storage = database.storage(url)
         try:
             study = storage.get_study_id_from_name(name)
         except KeyError:
+            if begun:
+                names = [known.study_name for known in storage.get_all_studies()]
+                raise database.absent(url, name, names) from None
             direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
             study = storage.create_new_study([direction], name)
             with warnings.catch_warnings():
@@ -80,16 +85,16 @@ class Ledger:
     """
 
     def __init__(self, url: str, name: str, storage: RDBStorage | None = None) -> None:
-        """Open the study `name`; KeyError where there is none."""
+        """Open the study `name`; LedgerDamaged where there is none."""
         self._url = url
-        with _translated(url):
-            self._engine: sa.Engine = (storage or _opened(url)).engine
+        with database.translated(url):
+            self._engine: sa.Engine = (storage or database.opened(url)).engine
             with self._engine.connect() as connection:
-                self._study, self.about = _find_study(connection, name)
+                self._study, self.about = _find_study(connection, url, name)
                 try:
-                    self._ids, self.rows = _read(connection, self._study)
-                except (ValueError, TypeError, KeyError, AttributeError) as error:
-                    raise LedgerDamaged(f"{_place(url)}: a trial in it cannot be read: {error!r}") from error
+                    self._ids, self.rows, self._apart = _read(connection, self._study)
+                except (ValueError, TypeError, LookupError, AttributeError) as error:
+                    raise LedgerDamaged(f"{database.place(url)}: a trial in it cannot be read: {error!r}") from error
         self._pending: list[tuple[Any, int, list[dict[str, Any]]]] = []  # statement, trial, values
         self._new: dict[int, TrialRow] = {}
         self._attributes: set[int] = set()
@@ -155,7 +160,9 @@ class Ledger:
                 self._write()
             except sa.exc.SQLAlchemyError as error:
                 cure = "what was recorded before is safe; make room, or the database reachable, and run it again"
-                raise LedgerUnwritable(f"{_place(self._url)}: cannot be written: {_cause(error)}; {cure}") from error
+                raise LedgerUnwritable(
+                    f"{database.place(self._url)}: cannot be written: {database.cause(error)}; {cure}"
+                ) from error
 
     def _write(self) -> None:
         with self._engine.begin() as connection:
@@ -168,7 +175,7 @@ class Ledger:
                 connection.execute(statement, [{**row, key: self._ids[number]} for row in rows])
             touched = [self._ids[number] for number in self._attributes]
             connection.execute(_attributes.delete().where(_attributes.c.trial_id.in_(touched)))
-            texts = [(self._ids[number], attribute.of_row(self.rows[number])) for number in sorted(self._attributes)]
+            texts = [(self._ids[number], self._text(number)) for number in sorted(self._attributes)]
             if texts:
                 rows = [{"trial_id": key, "key": ATTRIBUTE, "value_json": text} for key, text in texts]
                 connection.execute(_attributes.insert(), rows)
@@ -176,37 +183,51 @@ class Ledger:
         self._pending.clear()
         self._attributes.clear()
 
+    def _text(self, number: int) -> str:
+        return attribute.of_row(self.rows[number], self._apart.get(number, {}))
+
     def close(self) -> None:
         """Commit and let go of the database."""
         self.commit()
         self._engine.dispose()
 
     def _params_of(self, row: TrialRow, space: Space) -> None:
-        rows = []
+        rows, given_back = [], {}
         for name, (distribution, value) in shown(space, row.params).items():
+            given_back[name] = distribution.to_external_repr(distribution.to_internal_repr(value))
             columns = {"param_name": name, "param_value": distribution.to_internal_repr(value)}
-            rows.append({**columns, "distribution_json": distribution_to_json(distribution)})
+            rows.append({**columns, "distribution_json": _as_text(distribution)})
+        self._apart[row.number] = _changed(row.params, given_back)
         if rows:
             self._pending.append((_params.insert(), row.number, rows))
 
 
+@functools.lru_cache(maxsize=1000)
+def _as_text(distribution: BaseDistribution) -> str:
+    """Return the distribution as Optuna reads it; what is so by default is left out, as it is kept with each param."""
+    plain = json.loads(distribution_to_json(distribution))
+    by_default = {"log": False, "step": 1 if isinstance(distribution, IntDistribution) else None}
+    given = {name: value for name, value in plain["attributes"].items() if value != by_default.get(name, ...)}
+    return json.dumps({**plain, "attributes": given}, separators=(",", ":"))
+
+
+_of_text = functools.lru_cache(maxsize=1000)(json_to_distribution)
+
+
+def _changed(params: Mapping[str, Any], given_back: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return those of the params that come back otherwise, in value or type, from Optuna's columns."""
+    same = {name for name, value in given_back.items() if _is(params.get(name), value)}
+    return {name: value for name, value in params.items() if name not in same}
+
+
+def _is(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
 def load_study(url: str, name: str) -> optuna.Study:
     """Return the study as Optuna sees it."""
-    with _translated(url):
-        return optuna.load_study(study_name=name, storage=_opened(url))
-
-
-def _opened(url: str) -> RDBStorage:
-    with _alone(url):
-        return _storage(url)
-
-
-def _storage(url: str) -> RDBStorage:
-    storage = RDBStorage(url)
-    if storage.engine.name == "sqlite":
-        sa.event.listen(storage.engine, "connect", _durable)
-        storage.engine.dispose()  # connections made from here on are durable
-    return storage
+    with database.translated(url):
+        return optuna.load_study(study_name=name, storage=database.opened(url))
 
 
 @contextlib.contextmanager
@@ -219,59 +240,22 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@contextlib.contextmanager
-def _alone(url: str) -> Iterator[None]:
-    """Keep other processes from opening the database meanwhile: whoever opens a new one makes its tables."""
-    with contextlib.ExitStack() as stack:
-        if url.startswith("sqlite:///"):
-            directory = os.open(Path(url.removeprefix("sqlite:///")).parent, os.O_RDONLY | os.O_CLOEXEC)
-            stack.callback(os.close, directory)
-            fcntl.flock(directory, fcntl.LOCK_EX)
-        elif sa.engine.make_url(url).get_backend_name() == "postgresql":
-            engine = sa.create_engine(url, poolclass=sa.NullPool)
-            connection = stack.enter_context(engine.connect())  # the lock ends with it
-            connection.execute(sa.select(sa.func.pg_advisory_lock(_OPENING)))
-        yield
-
-
-def _durable(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-@contextlib.contextmanager
-def _translated(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
-        raise LedgerDamaged(f"{_place(url)}: cannot be used as a ledger: {_cause(error)}") from error
-
-
-def _place(url: str) -> str:
-    """Return the file of a SQLite ledger, else its URL without the password."""
-    parsed = sa.engine.make_url(url)
-    return parsed.database or "" if parsed.get_backend_name() == "sqlite" else parsed.render_as_string()
-
-
-def _cause(error: Exception) -> str:
-    """Return what the database said, without the statement that it was said to."""
-    while isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    return str(getattr(error, "orig", None) or error).strip()
-
-
-def _find_study(connection: sa.Connection, name: str) -> tuple[int, dict[str, Any]]:
+def _find_study(connection: sa.Connection, url: str, name: str) -> tuple[int, dict[str, Any]]:
     studies: Any = models.StudyModel.__table__
     attributes: Any = models.StudyUserAttributeModel.__table__
     study = connection.scalar(sa.select(studies.c.study_id).where(studies.c.study_name == name))
     if study is None:
-        raise KeyError(name)
+        raise database.absent(url, name, list(connection.scalars(sa.select(studies.c.study_name))))
     mine = (attributes.c.study_id == study) & (attributes.c.key == ATTRIBUTE)
     about = connection.scalar(sa.select(attributes.c.value_json).where(mine))
     return study, attribute.study_of(about) if about else {}
 
 
-def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], dict[int, TrialRow]]:
+_Rows = dict[int, TrialRow]
+
+
+def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], _Rows, dict[int, Mapping[str, Any]]]:
+    """Return, by number, the trials' keys, the trials, and what their attribute must hold of their params."""
     mine = _trials.c.study_id == study
     joined = _trials.outerjoin(_values, _values.c.trial_id == _trials.c.trial_id)
     columns = (_trials.c.trial_id, _trials.c.number, _trials.c.state, _values.c.value)
@@ -282,16 +266,22 @@ def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], dict[i
     to_value = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
     for key, step, value, kind in connection.execute(sa.select(*reported).select_from(joined).where(mine)):
         history[key][step] = to_value(value, kind)
+    params: dict[int, dict[str, Any]] = defaultdict(dict)
+    held = (_params.c.trial_id, _params.c.param_name, _params.c.param_value, _params.c.distribution_json)
+    joined = _params.join(_trials, _trials.c.trial_id == _params.c.trial_id)
+    for key, name, value, text in connection.execute(sa.select(*held).select_from(joined).where(mine)):
+        params[key][name] = _of_text(text).to_external_repr(value)
     joined = _attributes.join(_trials, _trials.c.trial_id == _attributes.c.trial_id)
     query = sa.select(_attributes.c.trial_id, _attributes.c.value_json).select_from(joined)
     attributes: dict[int, str] = dict(connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).all())
-    ids, rows = {}, {}
+    ids, rows, apart = {}, {}, {}
     for key, number, state, value in found:
-        row = attribute.row_of(attributes.get(key), number, state, value, dict(sorted(history[key].items())))
-        ids[number], rows[number] = key, row
+        curve = dict(sorted(history[key].items()))
+        row = attribute.row_of(attributes.get(key), number, state, value, curve, params[key])
+        ids[number], rows[number], apart[number] = key, row, _changed(row.params, params[key])
     if sorted(rows) != list(range(len(rows))):
         raise LedgerDamaged(f"the ledger lacks trial {min(set(range(len(rows))) - set(rows))}")
-    return ids, rows
+    return ids, rows, apart
 
 
 def _utc(seconds: float) -> datetime.datetime:

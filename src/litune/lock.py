@@ -15,6 +15,7 @@ from litune.errors import Problem, StudyLocked
 
 FILE = "lock"
 _TRIES, _PAUSE = 3, 0.03  # seconds: is_held() holds it for a moment
+_open: set[int] = set()  # descriptors of the locks that this process holds
 
 
 @contextlib.contextmanager
@@ -22,6 +23,7 @@ def held(directory: Path) -> Iterator[None]:
     """Hold the run's lock; raise StudyLocked with the holder's pid and host where another process has it."""
     path = directory / FILE
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    _open.add(descriptor)
     try:
         try:
             _lock(descriptor)
@@ -31,7 +33,18 @@ def held(directory: Path) -> Iterator[None]:
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor in _open:  # else this is a fork of its holder, see _let_go
+            _open.remove(descriptor)
+            os.close(descriptor)
+
+
+def _let_go() -> None:
+    """Close what a forked process has inherited: the lock would be held until the last of them is gone."""
+    while _open:
+        os.close(_open.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _lock(descriptor: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from omegaconf import DictConfig
 
+from litune import checkpoints, confirmation, functions, ledger, runs, table, targets
 from litune import config as configs
-from litune import confirmation, functions, ledger, runs, table, targets
 from litune.errors import InputError, Problem
 from litune.signatures import TARGET
 from litune.table import TrialRow
@@ -32,8 +33,11 @@ class Best:
     config: DictConfig = field(repr=False)
 
     def load(self) -> Any:
-        """Return the model as it was at its best validation, in evaluation mode; raise InputError without one."""
-        if self.checkpoint is None or not self.checkpoint.is_file():
+        """Return the model as it was at its best validation, in evaluation mode.
+
+        Raise InputError without a checkpoint, and LituneError for one that could run code.
+        """
+        if self.checkpoint is None:
             cure = "search.keep_checkpoints says how many trials keep theirs"
             got = f"no checkpoint of trial {self.number}"
             raise InputError(Problem(where=str(self.directory), got=got, expected="one to load", cure=cure))
@@ -43,7 +47,10 @@ class Best:
 
         targets.trust(self.config.allow)
         model = training.build_module(targets.typed(self.config))
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise checkpoints.refused(self.checkpoint, error) from error
         model.load_state_dict(state["state_dict"])
         return model.eval()
 
@@ -71,7 +78,7 @@ class SearchResult:
             number=row.number,
             params=self._params(row),
             score=row.score,
-            checkpoint=Path(row.checkpoint) if row.checkpoint else None,
+            checkpoint=checkpoints.of_trial(self.directory, row),
             directory=self.directory / "trials" / f"{row.number:04d}",
             config=runs.best_config(self.config, row, self._terms),
         )

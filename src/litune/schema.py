@@ -24,7 +24,10 @@ _LOGGERS = {
 
 
 def setting(meaning: str, default: Any = MISSING, **limits: Any) -> Any:
-    """Return a dataclass field with its meaning and limits: `choices`, `least`, `most`, `above` (itself excluded)."""
+    """Return a dataclass field with its meaning and limits.
+
+    They are `choices`, `least`, `most`, `above` (itself excluded), and `part`: a float is a fraction of the whole.
+    """
     metadata = {"help": meaning, **limits}
     if isinstance(default, (dict, list)):
         return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
@@ -55,12 +58,20 @@ class TrainerConfig:
     gradient_clip_val: float | None = setting("clip gradients at this value", None, least=0)
     gradient_clip_algorithm: str | None = setting("how to clip gradients", None, choices=("norm", "value"))
     accumulate_grad_batches: int = setting("batches a step of the optimizer", 1, least=1)
-    limit_train_batches: int | float | None = setting("training batches: a number or a fraction", None, least=0)
-    limit_val_batches: int | float | None = setting("validation batches: a number or a fraction", None, least=0)
-    limit_test_batches: int | float | None = setting("test batches: a number or a fraction", None, least=0)
-    limit_predict_batches: int | float | None = setting("prediction batches: a number or a fraction", None, least=0)
-    overfit_batches: int | float = setting("train and validate on these few batches only", 0.0, least=0)
-    val_check_interval: int | float | None = setting("validate after so many batches or this part of an epoch", None)
+    limit_train_batches: int | float | None = setting(
+        "training batches: a number or a fraction", None, least=0, part=True
+    )
+    limit_val_batches: int | float | None = setting(
+        "validation batches: a number or a fraction", None, least=0, part=True
+    )
+    limit_test_batches: int | float | None = setting("test batches: a number or a fraction", None, least=0, part=True)
+    limit_predict_batches: int | float | None = setting(
+        "prediction batches: a number or a fraction", None, least=0, part=True
+    )
+    overfit_batches: int | float = setting("train and validate on these few batches only", 0.0, least=0, part=True)
+    val_check_interval: int | float | None = setting(
+        "validate after so many batches or this part of an epoch", None, above=0, part=True
+    )
     check_val_every_n_epoch: int | None = setting("validate every n-th epoch", 1, least=1)
     num_sanity_val_steps: int = setting("validation batches before the training", 0, least=-1)
     log_every_n_steps: int | None = setting("steps between two log rows", 50, least=0)

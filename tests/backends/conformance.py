@@ -13,6 +13,15 @@ import pytest
 
 HERE = Path(__file__).parent
 PROJECT = HERE / "project"
+ENDINGS = {  # how a trial ends -> its failure class
+    "complete": None,
+    **{name: name for name in ("error", "nan", "no_metric", "out_of_memory", "timeout", "killed")},
+    "infinite": "nan",
+    "exit": "error",
+    "aborted": "error",
+    "interrupt": "error",
+    "segfault": "killed",
+}
 
 
 @cache
@@ -44,6 +53,12 @@ def meaning(table: tuple[dict, ...]) -> list[tuple]:
         (row["number"], row["params"], row["state"], kind, row["score"], row["history"])
         for row, kind in zip(table, kinds, strict=True)
     ]
+
+
+def every_ending(backend: str) -> dict[str, dict]:
+    """Return the rows of trials that end in each way, by the way."""
+    words = ("search.algorithm=grid", "search.space=search_spaces/endings.json", "search.trial_timeout=4")
+    return {row["params"]["model.ending"]: row for row in search(backend, *words)}
 
 
 class BackendConformance:
@@ -87,17 +102,15 @@ class BackendConformance:
         assert len(points) == len(table) == 8
 
     def test_each_ending_has_its_state_and_class(self) -> None:
-        table = search(
-            self.backend, "search.algorithm=grid", "search.space=search_spaces/endings.json", "search.trial_timeout=4"
-        )
-        endings = {row["params"]["model.ending"]: row for row in table}
+        endings = every_ending(self.backend)
         found = {name: row["failure"] and row["failure"]["kind"] for name, row in endings.items()}
-        expected = {name: name for name in ("error", "nan", "no_metric", "out_of_memory", "timeout", "killed")}
-        assert found == {"complete": None, "exit": "error", **expected}
+        assert found == ENDINGS
         assert {row["state"] for name, row in endings.items() if name != "complete"} == {"FAILED"}
         assert [step for step, _ in endings["error"]["history"]] == [1]  # what it had reported is kept
         assert "another" in endings["no_metric"]["failure"]["message"]
         assert "SIGKILL" in endings["killed"]["failure"]["message"]
+        assert "SIGSEGV" in endings["segfault"]["failure"]["message"]
+        assert "exit code 3" in endings["aborted"]["failure"]["message"]
 
     def test_the_same_command_goes_on_with_the_same_threads(self, tmp_path: Path) -> None:
         words = ("search.algorithm=random", "search.threads=3", "objective.metric=threads")

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from litune import cli
+from litune.processes import descendants
+from tests.security.listening import is_loopback, listeners
 
 TRIALS = 4
 
@@ -84,6 +86,13 @@ def test_a_page_is_shown_to_the_printed_address_and_to_nobody_else(served: Serve
     assert served.ask(name, path)[0] == 403
     assert served.ask(name, path, Cookie=cookie, Host="evil.example")[0] == 403
     assert served.ask(name, path, Cookie=cookie, Origin="http://evil.example")[0] == 403
+
+
+def test_the_pages_listen_on_the_loopback_address_only(served: Served) -> None:
+    family = [served.process.pid, *(process.pid for process in descendants(served.process.pid))]
+    found = listeners(family)
+    assert len(found) >= len(served.urls) > 1
+    assert [place for place in found if not is_loopback(place)] == []
 
 
 def test_a_study_cannot_be_deleted(served: Served, run: Path) -> None:

@@ -13,8 +13,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if tallies.FULL:
         terminalreporter.section("faults")
         terminalreporter.write_line("| promise | backend | tried | survived |\n|---|---|---|---|")
-        for one in sorted(tallies.TALLIES, key=lambda one: (int(one.promise[1:]), one.backend)):
-            terminalreporter.write_line(f"| {one.promise} | {one.backend} | {one.tried} | {one.survived} |")
+        for (number, backend), (tried, survived) in sorted(tallies.totals().items()):
+            terminalreporter.write_line(f"| P{number} | {backend} | {tried} | {survived} |")
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,15 @@ def faulty(runs: Path, fault: str, *more: str, backend: str = "optuna") -> subpr
     )
 
 
+def beside(runs: Path, parallel: int, trials: int, *, backend: str) -> subprocess.CompletedProcess[str]:
+    """Run a search of the function whose score tells its params apart, to its end."""
+    words = ["experiment=pure", "search.pruner=none", "search.algorithm=random"]
+    words += [f"search.parallel={parallel}", f"search.trials={trials}"]
+    return subprocess.run(
+        command(runs, *words, backend=backend), cwd=FAULTY, capture_output=True, text=True, timeout=500
+    )
+
+
 def rows(run: Path) -> list[dict]:
     """Return the trial table."""
     done = subprocess.run([*LITUNE, "trials", str(run), "--format", "json"], capture_output=True, text=True, check=True)

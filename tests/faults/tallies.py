@@ -44,6 +44,16 @@ def count(small: int, full: int) -> int:
 TALLIES: list[Tally] = []
 
 
+def totals() -> dict[tuple[int, str], tuple[int, int]]:
+    """Return how many faults were tried and survived, by the promise's number and the backend."""
+    sums: dict[tuple[int, str], tuple[int, int]] = {}
+    for one in TALLIES:
+        key = (int(one.promise[1:]), one.backend)
+        tried, survived = sums.get(key, (0, 0))
+        sums[key] = (tried + one.tried, survived + one.survived)
+    return sums
+
+
 @contextlib.contextmanager
 def tally(promise: str, backend: str) -> Iterator[Tally]:
     """Give the tally of one promise on one backend; fail at its end if anything was lost."""

@@ -1,6 +1,8 @@
-"""P1: kill -9 of driver, warm parent or trial loses no finished trial, doubles none, and leaves no process behind."""
+"""P1: kill -9 of driver, trial or all at once loses no finished trial, doubles none, and leaves no process behind."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import time
@@ -20,37 +22,47 @@ from tests.faults.searches import (
     table,
     wait_for,
 )
-from tests.faults.tallies import Tally, count, tally
+from tests.faults.tallies import count, tally
 
 PACE = 0.6  # seconds within which the next kill falls, once the search has moved on
-KILLS = {"optuna": (10, 100), "ray": (2, 100), "nni": (3, 100)}  # small and full counts
-A_SEARCH = 5  # kills of one search; then it is left to end
+KILLS = {"optuna": (10, 100), "ray": (2, 100), "nni": (4, 100)}  # small and full counts, half of them of all at once
+A_SEARCH = 4  # kills of one search; then it is left to end
 
 
-def kill_some(runs: Path, words: list[str], one: Tally, kills: int) -> None:
+def kill_some(runs: Path, words: list[str], rng: random.Random, kills: int) -> None:
+    """Kill the driver and the whole tree of its processes by turns."""
     for kill in range(kills):
         before = ended(runs)
         driver = start(words, env=environment(runs))
         # the first kill at any time from the start on, the others once the search has moved on a little
         if kill:
             assert wait_for(lambda seen=before, it=driver: ended(runs) > seen or it.poll() is not None, 120)
-        time.sleep(one.rng.uniform(0, PACE if kill else 8))
+        time.sleep(rng.uniform(0, PACE if kill else 8))
+        if kill % 2:
+            sweep(runs, driver.pid)
         driver.kill()
         driver.wait()
         assert wait_for(lambda it=driver: not processes(runs, it.pid), 4), f"left: {processes(runs, driver.pid)}"
         assert ended(runs) >= before
 
 
-def test_a_killed_driver_is_continued_to_the_same_table(
+def sweep(runs: Path, driver: int) -> None:
+    """Kill every process of the search, whoever they are, in no order, as `kill -9 -1` would."""
+    for pid in processes(runs, driver):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_killed_search_is_continued_to_the_same_table(
     backend: str, undisturbed: list[tuple[str, ...]], tmp_path: Path
 ) -> None:
     words = command(tmp_path, *TPE, backend=backend)
-    with tally("P1", backend) as one:
+    with tally("P1", backend) as of_driver, tally("P1", f"{backend}, whole tree") as of_all:
         left = count(*KILLS[backend])
         while left > 0:
             kills = min(left, A_SEARCH)
-            with one.attempt(kills):
-                kill_some(tmp_path, words, one, kills)
+            with of_driver.attempt(kills - kills // 2), of_all.attempt(kills // 2):
+                kill_some(tmp_path, words, of_driver.rng, kills)
                 finish(words)
                 assert table(tmp_path) == undisturbed
             shutil.rmtree(tmp_path / "it", ignore_errors=True)

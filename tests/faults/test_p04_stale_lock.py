@@ -8,10 +8,11 @@ from litune import lock
 from tests.faults.tallies import count, tally
 
 HOLDER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from litune import lock
 with lock.held(Path(sys.argv[1])):
+    os.fork() or (os.close(1), time.sleep(5), os._exit(0))  # a process forked meanwhile, which outlives it
     print("held", flush=True)
     time.sleep(600)
 """

@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.searches import PROJECT, ended, wait_for
 from tests.faults.sessions import FAULTY, command, left_behind, rows, start, table
+from tests.faults.tallies import count, tally
 
 pytestmark = pytest.mark.usefixtures("adopted")
 
@@ -32,33 +33,39 @@ def states(run: Path) -> set[str]:
     ],
 )
 def test_a_search_stops_in_order(backend: str, number: int, to_group: bool, tmp_path: Path) -> None:
-    output = tmp_path / "output"
-    driver = start(tmp_path, "search.trials=2000", backend=backend, output=output)
-    assert wait_for(lambda: ended(tmp_path) >= 2, 150)
-    (os.killpg if to_group else os.kill)(driver.pid, number)
-    assert driver.wait(timeout=60) == INTERRUPTED, output.read_text()
-    assert not left_behind()
-    assert "continue with: python -m litune search" in output.read_text()
-    assert "Traceback" not in output.read_text()
-    assert "RUNNING" not in states(tmp_path / "it")
-    assert "FAILED" not in states(tmp_path / "it")
-
-
-@pytest.mark.parametrize("backend", ["optuna", "ray", "nni"])
-def test_a_search_stops_while_it_starts(backend: str, tmp_path: Path) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    with tally("P9", backend) as one, one.attempt():
         output = tmp_path / "output"
-        driver = start(tmp_path, backend=backend, output=output)
-        assert wait_for(lambda one=driver: _catches(one.pid, signal.SIGHUP), 60)  # before, nothing was started
-        time.sleep(rng.uniform(0, 5))
-        os.killpg(driver.pid, number)
+        driver = start(tmp_path, "search.trials=2000", backend=backend, output=output)
+        assert wait_for(lambda: ended(tmp_path) >= 2, 150)
+        (os.killpg if to_group else os.kill)(driver.pid, number)
         assert driver.wait(timeout=60) == INTERRUPTED, output.read_text()
         assert not left_behind()
         assert "continue with: python -m litune search" in output.read_text()
         assert "Traceback" not in output.read_text()
+        assert "RUNNING" not in states(tmp_path / "it")
+        assert "FAILED" not in states(tmp_path / "it")
+
+
+@pytest.mark.parametrize("backend", ["optuna", "ray", "nni"])
+def test_a_search_stops_while_it_starts(backend: str, tmp_path: Path) -> None:
+    with tally("P9", backend) as one:
+        for attempt in range(count(2, 20)):
+            with one.attempt():
+                number = (signal.SIGTERM, signal.SIGINT)[attempt % 2]
+                stop_at_a_random_time(backend, number, one.rng, tmp_path / str(attempt))
+
+
+def stop_at_a_random_time(backend: str, number: int, rng: random.Random, runs: Path) -> None:
+    runs.mkdir()
+    output = runs / "output"
+    driver = start(runs, "search.trials=2000", backend=backend, output=output)
+    assert wait_for(lambda: _catches(driver.pid, signal.SIGHUP), 60)  # before, nothing was started
+    time.sleep(rng.uniform(0, 5))
+    os.killpg(driver.pid, number)
+    assert driver.wait(timeout=60) == INTERRUPTED, output.read_text()
+    assert not left_behind()
+    assert "continue with: python -m litune search" in output.read_text()
+    assert "Traceback" not in output.read_text()
 
 
 def _catches(pid: int, number: int) -> bool:

@@ -5,15 +5,17 @@ from pathlib import Path
 import pytest
 
 from tests.faults.sessions import faulty, left_behind, rows
+from tests.faults.tallies import tally
 
 pytestmark = pytest.mark.usefixtures("adopted")
 
 
 @pytest.mark.parametrize("backend", ["optuna", "ray", "nni"])
 def test_a_hung_trial_ends_by_its_deadline_with_its_grandchildren(backend: str, tmp_path: Path) -> None:
-    done = faulty(tmp_path, "hang", "search.trial_timeout=2", "search.trials=2", backend=backend)
-    assert [row["failure"]["kind"] for row in rows(tmp_path / "it")] == ["timeout", "timeout"], done.stderr
-    assert not left_behind()
+    with tally("P12", backend) as one, one.attempt(2):
+        done = faulty(tmp_path, "hang", "search.trial_timeout=2", "search.trials=2", backend=backend)
+        assert [row["failure"]["kind"] for row in rows(tmp_path / "it")] == ["timeout", "timeout"], done.stderr
+        assert not left_behind()
 
 
 def test_a_trial_that_ends_takes_along_what_it_left_behind(tmp_path: Path) -> None:
@@ -23,14 +25,15 @@ def test_a_trial_that_ends_takes_along_what_it_left_behind(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("backend", "fault"), [("optuna", "hang"), ("local", "asleep")])
 def test_a_search_ends_by_its_deadline_and_can_be_continued(backend: str, fault: str, tmp_path: Path) -> None:
-    done = faulty(tmp_path, fault, "search.timeout=2", backend=backend)
-    assert done.returncode == 0, done.stderr
-    assert "search.timeout=2 s is over" in done.stdout
-    assert "continue with: python -m litune search" in done.stdout
-    left = rows(tmp_path / "it")
-    assert left
-    assert {row["state"] for row in left} == {"PAUSED"}
-    assert not left_behind()
-    again = ["search.trial_timeout=1", "search.trials=1"]
-    assert faulty(tmp_path, fault, *again, backend=backend).returncode == 0
-    assert rows(tmp_path / "it")[0]["failure"]["kind"] == "timeout"
+    with tally("P12", backend) as one, one.attempt():
+        done = faulty(tmp_path, fault, "search.timeout=2", backend=backend)
+        assert done.returncode == 0, done.stderr
+        assert "search.timeout=2 s is over" in done.stdout
+        assert "continue with: python -m litune search" in done.stdout
+        left = rows(tmp_path / "it")
+        assert left
+        assert {row["state"] for row in left} == {"PAUSED"}
+        assert not left_behind()
+        again = ["search.trial_timeout=1", "search.trials=1"]
+        assert faulty(tmp_path, fault, *again, backend=backend).returncode == 0
+        assert rows(tmp_path / "it")[0]["failure"]["kind"] == "timeout"

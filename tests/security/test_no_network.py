@@ -1,7 +1,9 @@
 """Searches need no network: they run where there is nothing but the loopback address."""
 
+import importlib.util
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,17 @@ os.execv(sys.argv[1], sys.argv[1:])
 CUT_OFF = ["unshare", "-n", sys.executable, "-c", WITH_LOOPBACK_UP]
 
 
-def test_a_search_runs_with_the_network_cut_off(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_every_backend_searches_with_the_network_cut_off(tmp_path: Path) -> None:
     try:
         subprocess.run([*CUT_OFF, "/bin/true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"this user may not cut off the network: {error}")
-    finish([*CUT_OFF, *command(tmp_path, "search.algorithm=random", "search.trials=4")])
-    assert ended(tmp_path) == 4
+    backends = ["optuna", *(name for name in ("ray", "nni") if importlib.util.find_spec(name))]
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda backend: search(tmp_path / backend, backend), backends))
+
+
+def search(runs: Path, backend: str) -> None:
+    finish([*CUT_OFF, *command(runs, "search.algorithm=random", "search.trials=4", backend=backend)])
+    assert ended(runs) == 4

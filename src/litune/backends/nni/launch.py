@@ -20,7 +20,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litune import config as configs
-from litune import runs
+from litune import identity
 from litune.backends.nni import env, wire
 from litune.backends.nni.rest import Manager
 from litune.errors import SearchFailed
@@ -87,7 +87,7 @@ def started(config: DictConfig, space: Space) -> Iterator[Launched]:
     if _started is not None:
         yield _started
         return
-    directory = Path(config.search.runs).absolute() / runs.run_name(config, space)
+    directory = Path(config.search.runs).absolute() / identity.run_name(config, space)
     new = not directory.exists()
     (directory / FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
     place = tempfile.mkdtemp(prefix="litune-nni-")  # not the run directory: its lock is not held yet

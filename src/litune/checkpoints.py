@@ -1,0 +1,37 @@
+"""Where the checkpoint of a trial is, also in a run that was moved or copied; and what is said of one that is bad."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+from litune.errors import LituneError
+from litune.table import TrialRow
+from litune.trial import CHECKPOINTS
+
+
+def place(run: Path, row: TrialRow) -> Path:
+    """Return the directory of the trial, or of the one that answered it."""
+    return run / "trials" / f"{row.number if row.reused is None else row.reused:04d}"
+
+
+def of_trial(run: Path, row: TrialRow) -> Path | None:
+    """Return the trial's checkpoint; None if it has none, or it is nowhere."""
+    return below(place(run, row), row.checkpoint)
+
+
+def below(directory: Path, recorded: str | None) -> Path | None:
+    """Return the checkpoint that was recorded of what lies in `directory` now; None if it is nowhere."""
+    if not recorded:
+        return None
+    parts = Path(recorded).parts
+    moved = directory.joinpath(*parts[parts.index(CHECKPOINTS) :]) if CHECKPOINTS in parts else Path(recorded)
+    return next((path for path in (moved, Path(recorded)) if path.is_file()), None)
+
+
+def refused(checkpoint: Path, error: pickle.UnpicklingError) -> LituneError:
+    """Return the error of a checkpoint that torch.load(weights_only=True) does not open."""
+    why = str(error).splitlines()[0]
+    return LituneError(
+        f"{checkpoint}: holds more than weights and plain values, and is not opened as it could run code: {why}"
+    )

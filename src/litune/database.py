@@ -1,0 +1,84 @@
+"""The database of a ledger: opening it, one process at a time and durably, and saying what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.storages import RDBStorage
+
+from litune.errors import LedgerDamaged
+
+_OPENING = 0x6C6974756E65  # the number of the lock in PostgreSQL: "litune"
+
+
+def opened(url: str) -> RDBStorage:
+    """Return Optuna's storage."""
+    with alone(url):
+        return storage(url)
+
+
+def storage(url: str) -> RDBStorage:
+    """Return Optuna's storage, made if it is not there, whose commits are durable; alone() must be held."""
+    made = RDBStorage(url)
+    if made.engine.name == "sqlite":
+        sa.event.listen(made.engine, "connect", _durable)
+        made.engine.dispose()  # connections made from here on are durable
+    return made
+
+
+@contextlib.contextmanager
+def alone(url: str) -> Iterator[None]:
+    """Keep other processes from opening the database meanwhile: whoever opens a new one makes its tables."""
+    with contextlib.ExitStack() as stack:
+        if url.startswith("sqlite:///"):
+            directory = os.open(Path(url.removeprefix("sqlite:///")).parent, os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, directory)
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        elif sa.engine.make_url(url).get_backend_name() == "postgresql":
+            engine = sa.create_engine(url, poolclass=sa.NullPool)
+            connection = stack.enter_context(engine.connect())  # the lock ends with it
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_OPENING)))
+        yield
+
+
+def _durable(connection: Any, _record: Any) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextlib.contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Raise LedgerDamaged for what the database or Optuna raises meanwhile."""
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+        raise LedgerDamaged(f"{place(url)}: cannot be used as a ledger: {cause(error)}") from error
+
+
+def place(url: str) -> str:
+    """Return the file of a SQLite ledger, else its URL without the password."""
+    parsed = sa.engine.make_url(url)
+    return parsed.database or "" if parsed.get_backend_name() == "sqlite" else parsed.render_as_string()
+
+
+def cause(error: Exception) -> str:
+    """Return what the database said, without the statement that it was said to."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return str(getattr(error, "orig", None) or error).strip()
+
+
+def absent(url: str, name: str, names: Sequence[str]) -> LedgerDamaged:
+    """Return the error of a study that is not in the database, which holds those of these names."""
+    if len(names) == 1:
+        cure = f"a run directory keeps its name: rename it to {names[0]}, which is the one search in it"
+    else:
+        cure = "the ledger was emptied or replaced, or the directory renamed: take that back, or give another name="
+    return LedgerDamaged(f"{place(url)}: there is no search {name!r} in it; {cure}")

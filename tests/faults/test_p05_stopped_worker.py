@@ -1,0 +1,93 @@
+"""P5: a worker that was stopped, and whose trial was run again or ended meanwhile, writes nothing when it goes on."""
+
+import contextlib
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+import litune
+from tests.faults.searches import (
+    NAME,
+    TPE,
+    command,
+    ended,
+    environment,
+    finish,
+    parent_of,
+    processes,
+    start,
+    state_of,
+    table,
+    wait_for,
+)
+from tests.faults.tallies import count, tally
+
+
+def family_of(runs: Path, driver: int) -> tuple[int, list[int]]:
+    """Return the warm parent, and its trials that run now: one at least."""
+    trials: list[int] = []
+
+    def look() -> bool:
+        family = [pid for pid in processes(runs, driver) if pid != driver]
+        parents = [pid for pid in family if parent_of(pid) == driver]
+        trials[:] = [*parents, *(pid for pid in family if parent_of(pid) in parents)]
+        return len(parents) == 1 and len(trials) > 1
+
+    assert wait_for(look, 60)
+    return trials[0], trials[1:]
+
+
+def stop_one(runs: Path, driver: int) -> int:
+    """Stop a trial, and return it."""
+    for _ in range(50):
+        _, [pid, *_] = family_of(runs, driver)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            if wait_for(lambda one=pid: state_of(one) == "T", 0.5):
+                return pid
+    raise AssertionError("every trial had ended before it could be stopped")
+
+
+def written(runs: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (runs / NAME).glob("ledger.db*")}
+
+
+def test_a_stopped_worker_changes_nothing_when_it_goes_on(undisturbed: list[tuple[str, ...]], tmp_path: Path) -> None:
+    with tally("P5", "optuna") as one:
+        for attempt in range(count(1, 20)):
+            with one.attempt():
+                runs = tmp_path / str(attempt)
+                words = command(runs, *TPE)
+                driver = start(words, env=environment(runs))
+                goal = one.rng.randrange(1, 12)
+                assert wait_for(lambda at=runs, least=goal: ended(at) >= least, 120)
+                parent, trials = family_of(runs, driver.pid)
+                for pid in (parent, *trials):  # the warm parent first: it would see its children off
+                    os.kill(pid, signal.SIGSTOP)
+                driver.kill()
+                driver.wait()
+                stopped = [pid for pid in trials if state_of(pid) == "T"]
+                assert state_of(parent) == "T"
+                finish(words)
+                before = written(runs)
+                for pid in (*stopped, parent):  # the trials first, while nobody sees to them
+                    os.kill(pid, signal.SIGCONT)
+                    assert wait_for(lambda it=pid: state_of(it) in ("Z", ""), 20)
+                assert not processes(runs, driver.pid)
+                assert written(runs) == before
+                assert table(runs) == undisturbed
+                kept = litune.SearchResult(runs / NAME).best.checkpoint
+                assert torch.load(kept, weights_only=True)["state_dict"]
+
+
+def test_a_worker_stopped_beyond_its_deadline_is_ended_and_the_search_goes_on(tmp_path: Path) -> None:
+    driver = start(command(tmp_path, *TPE, "search.trial_timeout=5"), env=environment(tmp_path))
+    assert wait_for(lambda: ended(tmp_path) >= 1, 120)
+    stopped = stop_one(tmp_path, driver.pid)
+    assert driver.wait(timeout=200) == 0
+    assert state_of(stopped) == ""
+    assert Counter(row[2] for row in table(tmp_path))['"FAILED"'] == 1
+    assert len(table(tmp_path)) == 24
