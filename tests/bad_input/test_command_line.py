@@ -50,6 +50,16 @@ SEARCH = {
     "deleted value": (["~search.trials"], ["command line: search.trials: got ~search.trials; expected a value"]),
     "key in a section that is not": (["optimizer=null", "optimizer.lr=1"], ["command line: optimizer.lr: got 1"]),
     "runs in a file": (["search.runs=my_net.py"], ["search.runs: got my_net.py; expected a directory"]),
+    "a mapping for a section": (["search={trials: 3}"], ["search: got {'trials': 3}; expected its keys one by one"]),
+    "a value for a list": (["search.enqueue=3"], ["command line: search.enqueue: got 3; expected a list"]),
+    "a word for a list": (["allow=torch"], ["command line: allow: got 'torch'; expected a list"]),
+    "a key that is added again": (["+search.trials=3"], ["got +search.trials=3; expected search.trials=3"]),
+    "a key of Hydra's": (["hydra.foo=x"], ["command line: hydra.foo: got "]),
+    "no backend": (["backend="], ["command line: backend: got nothing; expected one of"]),
+    "infinite time": (["search.timeout=inf"], ["command line: search.timeout: got inf; expected a finite number"]),
+    "more than all batches": (["trainer.limit_val_batches=2.5"], ["limit_val_batches: got 2.5; expected a whole"]),
+    "no device": (["trainer.devices=0"], ["command line: trainer.devices: got 0; expected a number"]),
+    "no devices": (["trainer.devices=[]"], ["command line: trainer.devices: got []; expected a number, a list of"]),
     "grid over a range": (["search.algorithm=grid"], ["mine.json:1: model.lr: got a continuous parameter in a grid"]),
 }  # fmt: skip
 
@@ -70,6 +80,26 @@ def test_a_mistake_on_the_command_line_is_refused(project, case, monkeypatch):
 def test_a_name_that_could_leave_the_run_directory_is_refused(project, name):
     quoted = "'" + name.replace("\\", "\\\\") + "'"
     project.assert_refused(project.search("experiment=mine", f"name={quoted}"), "command line: name: got ", "letters")
+
+
+@pytest.mark.parametrize("words", [["search.trials=1e3"], ["trainer.max_epochs=1e3"], ["seed=1000.0"]])
+def test_a_whole_number_may_be_written_as_a_float(project, words):
+    project.write(
+        "experiments/mine.yaml", (project.root / "experiments/mine.yaml").read_text() + "search: {lag: 1e1}\n"
+    )
+    code, out, err = project.search("experiment=mine", "--cfg", "job", *words)
+    assert (code, err) == (0, "")
+    assert f"{words[0].partition('=')[0].rpartition('.')[2]}: 1000\n" in out
+    assert "lag: 10\n" in out
+
+
+def test_a_space_over_a_section_that_is_not_there_is_told_once(project):
+    project.write("search_spaces/mine.json", '{"data.batch_size": {"_type": "choice", "_value": [32, 64, 128]}}\n')
+    result = project.search("experiment=mine", "data=null")
+    project.assert_refused(
+        result, "search_spaces/mine.json:1: data.batch_size: got a parameter; expected a section data"
+    )
+    assert len(result[2].splitlines()) == 1
 
 
 def test_all_mistakes_of_a_command_line_come_at_once(project):
