@@ -53,12 +53,12 @@ def test_a_backends_own_searcher_is_part_of_the_run(backend: str, own: str, tmp_
 
 def test_a_field_that_the_run_was_made_without_counts_as_being_at_its_default(tmp_path: Path) -> None:
     config, space = searched(tmp_path)
-    asked = identity.about(config, space, identity.terms_of(config, space, ()))
+    asked = identity.about(config, space, identity.terms_of(config, "tpe", space, ()), "")
     made = copy.deepcopy(asked)
     del made["config"]["trainer"]["compile"], made["config"]["objective"]["last_k"]
     assert identity.same_search(made, asked, config, tmp_path).seed == config.seed
     other, _ = searched(tmp_path, "trainer.compile=true")
-    asked = identity.about(other, space, identity.terms_of(other, space, ()))
+    asked = identity.about(other, space, identity.terms_of(other, "tpe", space, ()), "")
     with pytest.raises(StudyChanged, match=r"trainer\.compile: got True; expected False"):
         identity.same_search(made, asked, other, tmp_path)
 
@@ -70,9 +70,9 @@ def test_a_default_written_out_gives_a_run_no_other_name(tmp_path: Path) -> None
 
 def test_a_run_that_was_renamed_says_what_it_was_called(tmp_path: Path) -> None:
     new = begun(tmp_path).rename(tmp_path / "new")
-    with pytest.raises(LedgerDamaged, match="no search 'new' in it; a run directory keeps its name: rename it to old"):
+    with pytest.raises(LedgerDamaged, match="no search 'new' in it; the one in it is 'old'"):
         runs.read(new)
-    with pytest.raises(LedgerDamaged, match="rename it to old"), runs.opened(*searched(tmp_path, "name=new")):
+    with pytest.raises(LedgerDamaged, match="rename it back"), runs.opened(*searched(tmp_path, "name=new")):
         pass
     new.rename(tmp_path / "old")
     assert len(runs.read(tmp_path / "old")[2].rows) == 1

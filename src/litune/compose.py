@@ -130,7 +130,7 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
                 config_name=hydra_app.PRIMARY, overrides=lines, run_mode=RunMode.RUN, from_shell=False
             )
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError([*problems, _translated(error)]) from error
+            raise InputError([*problems, _translated(error, parsed, document)]) from error
     with open_dict(config):
         del config["hydra"]
     config.experiment = config.experiment or name
@@ -230,7 +230,7 @@ def _fitting(trial: DictConfig, document: Document | None) -> tuple[dict[str, An
 def _keys(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield (dotted key, value): open sections whole, the others key by key; a backend named by a word is chosen."""
     for name, value in data.items():
-        if name == "backend" and isinstance(value, str):
+        if name == "backend" and not isinstance(value, Mapping):
             continue
         if name in OPEN_SECTIONS or not isinstance(value, Mapping):
             yield name, value
@@ -272,12 +272,13 @@ def _line(trial: DictConfig, override: Override) -> str:
     return line if held is given else f"{line.partition('=')[0]}={held}"
 
 
-def _translated(error: Exception) -> Problem:
+def _translated(error: Exception, overrides: Iterable[Override], document: Document) -> Problem:
     """Return Hydra's or OmegaConf's own complaint in our form."""
     said = [line.strip() for source in (error, error.__cause__) if source for line in str(source).splitlines() if line]
     key = next((line.removeprefix("full_key: ") for line in said if line.startswith("full_key: ")), "")
+    given = any(override.key_or_group == key for override in overrides)
     return Problem(
-        where=COMMAND_LINE,
+        where=COMMAND_LINE if given else document.where(key),
         key=key,
         got="; ".join(said[:2]) or type(error).__name__,
         expected="a config that Hydra can compose",

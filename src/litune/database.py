@@ -78,7 +78,7 @@ def cause(error: Exception) -> str:
 def absent(url: str, name: str, names: Sequence[str]) -> LedgerDamaged:
     """Return the error of a study that is not in the database, which holds those of these names."""
     if len(names) == 1:
-        cure = f"a run directory keeps its name: rename it to {names[0]}, which is the one search in it"
+        cure = f"the one in it is {names[0]!r}: a run directory keeps its name, so rename it back to that"
     else:
         cure = "the ledger was emptied or replaced, or the directory renamed: take that back, or give another name="
     return LedgerDamaged(f"{place(url)}: there is no search {name!r} in it; {cure}")

@@ -139,6 +139,9 @@ def find(run: str, root: Path = Path("runs")) -> Path:
 
 def read(directory: Path) -> tuple[DictConfig, Space, Ledger]:
     """Return the config, space and ledger of a run."""
+    if not (directory / "space.json").is_file():
+        expected = "the directory of a search, which has a space.json"
+        raise InputError(Problem(where=str(directory), got="a single training or trial", expected=expected))
     config = configs.load(directory / "config.yaml")
     space = load_space(directory / "space.json")
     ledger = Ledger(ledgers.storage_url(directory, config.search.storage), directory.name)

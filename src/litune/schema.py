@@ -26,7 +26,8 @@ _LOGGERS = {
 def setting(meaning: str, default: Any = MISSING, **limits: Any) -> Any:
     """Return a dataclass field with its meaning and limits.
 
-    They are `choices`, `least`, `most`, `above` (itself excluded), and `part`: a float is a fraction of the whole.
+    They are `choices`, `least`, `most`, `above` (itself excluded), `part` (a float is a fraction of the whole), and
+    `form` (a regular expression for the text).
     """
     metadata = {"help": meaning, **limits}
     if isinstance(default, (dict, list)):
@@ -42,7 +43,7 @@ class TrainerConfig:
     min_epochs: int | None = setting("epochs before a trial may end early", None, least=0)
     max_steps: int = setting("optimizer steps of one trial; -1: no limit", -1, least=-1)
     min_steps: int | None = setting("optimizer steps before a trial may end early", None, least=0)
-    max_time: str | None = setting("time limit of the fit as DD:HH:MM:SS", None)
+    max_time: str | None = setting("time limit of the fit as DD:HH:MM:SS", None, form=r"\d+(:\d\d){3}")
     accelerator: str = setting("what computes", "auto", choices=("auto", "cpu", "gpu", "cuda", "mps", "tpu"))
     devices: Any = setting("devices a trial: a number, a list of indices, or auto", 1)
     num_nodes: int = setting("machines a trial", 1, least=1)

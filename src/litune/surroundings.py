@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from litune import config as configs
 from litune import documents
 from litune.errors import InputError, Problem, nearest
+from litune.signatures import TARGET
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "gpfs", "ceph", "beegfs", "afs", "9p"}
 _EXTRAS = {"ray": "ray", "nni": "nni"}
@@ -82,7 +83,7 @@ def strategy(config: DictConfig) -> Iterator[Problem]:
     from litune import twins
 
     try:
-        known = ["auto", *twins.strategies(str(config.model._target_))]
+        known = ["auto", *twins.strategies(str(config.model.get(TARGET)))]
     except InputError:  # told already
         return
     wanted = str(config.trainer.strategy)

@@ -97,9 +97,13 @@ def _sections(config: DictConfig) -> Iterator[tuple[str, dict[str, Any], set[str
 
 def _bind(section: Any, key: str, extra: set[str]) -> tuple[dict[str, Any], list[Problem]]:
     """Return the section's arguments cast to the signature, and what is wrong with them; `extra` need not be there."""
-    if not isinstance(section, Mapping) or not section.get(TARGET):
-        expected = f"a section with {TARGET}, the dotted name of a class"
+    expected = f"a section with {TARGET}, the dotted name of a class"
+    if not isinstance(section, Mapping):
         return {}, [Problem(key=key, got=repr(section), expected=expected)]
+    if not section.get(TARGET):
+        alike = nearest(TARGET, section)
+        cure = f"{alike} should be {TARGET}" if alike and alike != TARGET else ""
+        return {}, [Problem(key=key, got=f"a section without {TARGET}", expected=expected, cure=cure)]
     try:
         target = locate(str(section[TARGET]))
     except InputError as error:

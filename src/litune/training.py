@@ -88,6 +88,7 @@ def load_ahead(config: DictConfig) -> None:
     """Load the data, and what a first fit would import, so that processes forked from this one share the pages."""
     if config.function:
         functions.load(config)
+        importlib.import_module("pytorch_lightning")  # which seeds it
         return
     if any("TensorBoardLogger" in section._target_ for section in config.logger.values() if section):
         importlib.import_module("torch.utils.tensorboard")

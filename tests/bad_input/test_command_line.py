@@ -156,6 +156,7 @@ LITUNE = {
     "no run given": (["best"], ["the following arguments are required: run"]),
     "unknown run": (["best", "nope"], ["'nope'"]),
     "unknown format": (["trials", "nope", "--format", "xml"], ["invalid choice: 'xml'"]),
+    "no such directory": (["list", "nope"], ["command line: got nope; expected the directory of the run directories"]),
     "superfluous word": (["list", "here", "now"], ["unrecognized arguments: now"]),
 }
 

@@ -97,6 +97,12 @@ def test_a_backend_that_is_not_installed_is_refused_with_the_line_that_installs_
     project.assert_refused(result, f"command line: backend: got {name}, which", f"pip install 'litune[{name}]'")
 
 
+def test_a_trials_own_directory_is_not_taken_for_a_run(project, begun):
+    project.write("runs/it/trials/0000/config.yaml", "seed: 1\n")
+    result = project.litune("digest", "runs/it/trials/0000")
+    project.assert_refused(result, "trials/0000: got a single training or trial; expected the directory of a search")
+
+
 def test_a_network_file_system_is_warned_of(project, monkeypatch):
     monkeypatch.setattr(surroundings, "_file_system", lambda _path: "nfs4")
     config = compose.compose(["experiment=mine"]).config

@@ -30,6 +30,10 @@ APPENDED = {
     "missing reference": ("criterion: {a: '${nope.x}'}\n", [f"{FILE}:9: criterion.a: ", "'nope.x' not found"]),
     "circular reference": ("data: {a: '${.b}', b: '${.a}'}\n", [f"{FILE}:9: data.a: ", "lead back to itself"]),
     "unset variable": ("data: {a: '${oc.env:NO_SUCH_X}'}\n", [f"{FILE}:9: data.a: ", "'NO_SUCH_X' not found"]),
+    "a list for a backend": ("backend: [ray]\n", [f"{FILE}:9: backend: got ['ray']", "did you mean ray?"]),
+    "a word for a section": ("search: fast\n", [f"{FILE}:9: search: got 'fast'; expected its keys one by one"]),
+    "a time in words": ("trainer: {max_time: 5 minutes}\n", [f"{FILE}:9: trainer.max_time: ", "DD:HH:MM:SS"]),
+    "defaults of Hydra's": ("defaults: [nope]\n", [f"{FILE}: got In 'experiment/mine'", "nope"]),
     "scheduler without optimizer": (
         "lr_scheduler: {_target_: torch.optim.lr_scheduler.StepLR, step_size: 1}\noptimizer: null\n",
         [f"{FILE}:10: optimizer: got the key again"],
@@ -52,6 +56,10 @@ WHOLE = {
     "not UTF-8": (b"name: a\nmodel: \xff\n", [f"{FILE}:2: got a byte that is not UTF-8 (0xff)"]),
     "binary": (b"\x00\x01\x02", [f"{FILE}", "expected valid YAML"]),
     "no metric": (b"model: {_target_: my_net.Net, hidden: 1}\n", ["objective.metric: got nothing"]),
+    "a typo in _target_": (
+        b"model: {_traget_: my_net.Net}\nobjective: {metric: a}\n",
+        ["model: got a section without _target_", "_traget_ should be"],
+    ),
     "no model": (b"objective: {metric: a}\n", ["model: got nothing; expected a section with _target_"]),
 }
 

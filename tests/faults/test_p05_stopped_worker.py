@@ -66,11 +66,12 @@ def test_a_stopped_worker_changes_nothing_when_it_goes_on(undisturbed: list[tupl
                 assert wait_for(lambda at=runs, least=goal: ended(at) >= least, 120)
                 parent, trials = family_of(runs, driver.pid)
                 for pid in (parent, *trials):  # the warm parent first: it would see its children off
-                    os.kill(pid, signal.SIGSTOP)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGSTOP)
+                assert wait_for(lambda everyone=(parent, *trials): all(state_of(it) in "TZ" for it in everyone), 20)
+                stopped = [pid for pid in trials if state_of(pid) == "T"]
                 driver.kill()
                 driver.wait()
-                stopped = [pid for pid in trials if state_of(pid) == "T"]
-                assert state_of(parent) == "T"
                 finish(words)
                 before = written(runs)
                 for pid in (*stopped, parent):  # the trials first, while nobody sees to them

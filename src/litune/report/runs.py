@@ -28,6 +28,8 @@ _LAST = ("history", "seconds", "where")
 
 def list_runs(root: str = "runs") -> int:
     """Print every run under the directory; return the exit code."""
+    if root != "runs" and not Path(root).is_dir():
+        raise InputError(Problem(where="command line", got=root, expected="the directory of the run directories"))
     table = Table("run", "experiment", "trials", "complete", "pruned", "failed", "best", box=None, pad_edge=False)
     for path in sorted(Path(root).glob("*/space.json")):
         try:
