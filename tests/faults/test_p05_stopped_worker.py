@@ -75,7 +75,8 @@ def test_a_stopped_worker_changes_nothing_when_it_goes_on(undisturbed: list[tupl
                 finish(words)
                 before = written(runs)
                 for pid in (*stopped, parent):  # the trials first, while nobody sees to them
-                    os.kill(pid, signal.SIGCONT)
+                    with contextlib.suppress(ProcessLookupError):  # Linux continues a group that was orphaned
+                        os.kill(pid, signal.SIGCONT)
                     assert wait_for(lambda it=pid: state_of(it) in ("Z", ""), 20)
                 assert not processes(runs, driver.pid)
                 assert written(runs) == before
