@@ -107,11 +107,10 @@ def started(config: DictConfig, space: Space) -> Iterator[Launched]:
 
 
 def _start(config: DictConfig, space: Space, directory: Path, place: str, listener: socket.socket) -> Launched:
-    port = config.backend.port or free_port()
     experiment = _experiment(config, space, directory, place)
     from nni.experiment import RunMode
 
-    with _environment(place), _patience():
+    with claimed_port(config.backend.port) as port, _environment(place), _patience():
         try:
             experiment.start(port, run_mode=RunMode.Detach)  # its output goes to its own log, its end is ours to see to
         except Exception as error:
@@ -201,9 +200,22 @@ def _patience() -> Iterator[None]:
         launcher._check_rest_server = hasty
 
 
-def free_port() -> int:
-    """Return the first free port from 8080 on."""
-    return next(port for port in range(FIRST_PORT, 65536) if not in_use(port))
+@contextlib.contextmanager
+def claimed_port(wanted: int | None) -> Iterator[int]:
+    """Yield the wanted port, else the first free one from 8080 on; no other search takes it before a manager listens.
+
+    NNI asks whoever answers at the port whether it has started, were it another search's manager.
+    """
+    for port in [wanted] if wanted else range(FIRST_PORT, 65536):
+        with socket.socket(socket.AF_UNIX) as claim:
+            try:
+                claim.bind(f"\0litune-nni-{port}")  # a name that is free again when this process lets go of it
+            except OSError:
+                continue
+            if not in_use(port):
+                yield port
+                return
+    raise SearchFailed(f"NNI's manager did not start: port {wanted or f'{FIRST_PORT} and all above'} is taken by now")
 
 
 def in_use(port: int) -> bool:
