@@ -58,7 +58,7 @@ def translated(url: str) -> Iterator[None]:
     """Raise LedgerDamaged for what the database or Optuna raises meanwhile."""
     try:
         yield
-    except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+    except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, UnicodeError) as error:
         raise LedgerDamaged(f"{place(url)}: cannot be used as a ledger: {cause(error)}") from error
 
 
