@@ -241,18 +241,18 @@ def cluster():
 
 
 class TestCluster:
-    WORDS = ("search.algorithm=random", "search.trials=30", "search.space=search_spaces/tiny.json")
+    WORDS = ("search.algorithm=random", "search.trials=8", "search.space=search_spaces/tiny.json")
 
     def test_trials_run_on_both_nodes_and_a_node_killed_in_mid_search_loses_nothing(self, tmp_path, cluster):
-        hold = tmp_path / "hold"
-        hold.touch()
+        hold, later = tmp_path / "hold", tmp_path / "later"
+        hold.write_text("0")
+        later.write_text("2")
         process = start(tmp_path, *self.WORDS, f"model.hold={hold}", f"backend.address={cluster.address}")
-        trials = tmp_path / "it" / "trials"
-        _await(lambda: (trials / "0001" / "config.yaml").exists(), process)  # one core a node: each has its trial
-        hold.unlink()
+        second = tmp_path / "it" / "trials" / "0001"
+        _await(lambda: (second / "config.yaml").exists(), process)  # one core a node: each has its trial
+        later.replace(hold)  # those two end, and the next two wait
         node = next(iter(cluster.worker_nodes))
         _await(lambda: _where(tmp_path, node.node_id), process)
-        hold.touch()
         cluster.remove_node(node, allow_graceful=False)
         hold.unlink()
         said = process.communicate()[0]
