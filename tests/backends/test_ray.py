@@ -1,6 +1,7 @@
 """The conformance suite through Ray Tune, and what is Ray's own: its searchers and schedulers, clusters and kills."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -228,6 +229,14 @@ class TestNative:
         assert told in done.stderr
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "it").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("aiohttp_cors") is not None, reason="the extra is installed")
+def test_a_dashboard_without_its_packages_is_told_with_the_pip_line(tmp_path):
+    done = run(tmp_path, "backend.dashboard=true")
+    assert done.returncode == 2
+    assert "pip install 'litune[ray-dashboard]'" in done.stderr
+    assert not (tmp_path / "it").exists()
 
 
 @pytest.fixture(scope="module")

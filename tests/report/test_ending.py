@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from litune.report.ending import print_ending
+from litune.trial import Job, Outcome, TrialState
 
 
 def shown(run: Path, width: int = 80) -> str:
@@ -26,6 +27,16 @@ def test_the_way_to_the_best_is_a_curve_in_ascii_within_80_columns(recorded: Cal
     assert "*" in first
     assert best.index("*") > first.index("*")
     assert foot.endswith("+---------------------------------------- 40 trials")
+
+
+def test_a_bad_beginning_does_not_flatten_the_curve(recorded: Callable[..., Path]) -> None:
+    def ending(job: Job) -> Outcome:
+        score = 0.1 if job.number == 0 else 0.9 + job.number / 1000
+        return Outcome(state=TrialState.COMPLETE, score=score, history={1: score})
+
+    _, _, curve = shown(recorded("late", 20, ending=ending)).partition("best val_acc so far (*)\n")
+    rows = [line for line in curve.splitlines()[:7] if "*" in line]
+    assert len(rows) > 4
 
 
 def test_what_mattered_and_what_pruning_saved_take_a_line_each(recorded: Callable[..., Path]) -> None:
