@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -111,6 +113,7 @@ def _replay(argv: list[str]) -> int:
 
 def _reported(action: Callable[[], int]) -> int:
     """Run the action; print litune's own errors in their form and return their exit code."""
+    atexit.register(gc.freeze)  # Python ends with a search for garbage among the million objects of the libraries
     try:
         return action()
     except InputError as error:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from litune.backends import View
-from litune.study import Study
+from typing import TYPE_CHECKING
+
 from litune.trial import Outcome
-from litune.workers.pool import Workers
+
+if TYPE_CHECKING:
+    from litune.backends import View
+    from litune.study import Study
+    from litune.workers.pool import Workers
 
 WARM_PARENT = True
 
