@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument(
         "--full", nargs="?", type=int, const=10**6, default=0, metavar="N", help="the full counts, of each at most N"
     )
-    parser.add_argument("--backend", choices=("optuna", "ray", "nni"), help="only this backend's")
+    parser.add_argument("--backend", choices=("local", "optuna", "ray", "nni"), help="only this backend's")
     parser.add_argument("--promise", help="only this promise's, as P1")
     options = parser.parse_args()
     os.environ["LITUNE_FAULTS_FULL"] = str(options.full)

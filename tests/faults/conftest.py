@@ -12,6 +12,8 @@ BACKENDS = ["optuna", "ray", "nni"]
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if tallies.FULL:
         terminalreporter.section("faults")
+        seeds = ", ".join(f"{one.promise} {one.backend} {one.seed}" for one in tallies.TALLIES)
+        terminalreporter.write_line(f"seeds: {seeds}")
         terminalreporter.write_line("| promise | backend | tried | survived |\n|---|---|---|---|")
         for (number, backend), (tried, survived) in sorted(tallies.totals().items()):
             terminalreporter.write_line(f"| P{number} | {backend} | {tried} | {survived} |")

@@ -46,14 +46,23 @@ def table(runs: Path) -> list[tuple[str, ...]]:
 
 def ended(runs: Path) -> int:
     """Return how many trials have ended, by the ledger's own file."""
+    return sum(state != "RUNNING" for state in _states(runs))
+
+
+def begun(runs: Path) -> int:
+    """Return how many trials have begun, by the ledger's own file."""
+    return len(_states(runs))
+
+
+def _states(runs: Path) -> list[str]:
     path = runs / NAME / "ledger.db"
     if not path.exists():
-        return 0
+        return []
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as ledger:
         try:
-            return int(ledger.execute("select count(*) from trials where state != 'RUNNING'").fetchone()[0])
+            return [state for (state,) in ledger.execute("select state from trials")]
         except sqlite3.OperationalError:  # the tables are not made yet
-            return 0
+            return []
 
 
 def processes(runs: Path, driver: int) -> list[int]:
@@ -91,13 +100,18 @@ def _stat(pid: int) -> list[str]:
 
 
 def wait_for(condition, seconds: float) -> bool:
-    """Return whether the condition held within so many seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
+    """Return whether the condition held within so many seconds; those do not count in which it was stopped itself."""
+    looked = time.monotonic()
+    end = looked + seconds
+    while not condition():
+        now = time.monotonic()
+        if now - looked > 2:
+            end += now - looked
+        if now > end:
+            return False
+        looked = now
         time.sleep(0.02)
-    return False
+    return True
 
 
 def environment(runs: Path, **more: str) -> dict[str, str]:

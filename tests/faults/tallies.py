@@ -17,10 +17,14 @@ class Tally:
 
     promise: str
     backend: str
+    seed: int
     tried: int = 0
     survived: int = 0
     lost: list[str] = field(default_factory=list)
-    rng: random.Random = field(default_factory=random.Random)
+    rng: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
 
     @contextlib.contextmanager
     def attempt(self, faults: int = 1) -> Iterator[None]:
@@ -59,7 +63,7 @@ def tally(promise: str, backend: str) -> Iterator[Tally]:
     """Give the tally of one promise on one backend; fail at its end if anything was lost."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
-    one = Tally(promise=promise, backend=backend, rng=random.Random(seed))
+    one = Tally(promise=promise, backend=backend, seed=seed)
     TALLIES.append(one)
     yield one
     if one.lost:

@@ -5,13 +5,13 @@ import os
 import random
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.faults.searches import (
     TPE,
+    begun,
     command,
     ended,
     environment,
@@ -22,11 +22,22 @@ from tests.faults.searches import (
     table,
     wait_for,
 )
-from tests.faults.tallies import count, tally
+from tests.faults.tallies import FULL, count, tally
 
+# small and full counts, half of them of all at once; a search on `local` is one process
+KILLS = {"local": (2, 100), "optuna": (10, 100), "ray": (2, 100), "nni": (4, 100)}
+A_SEARCH = 10 if FULL else 5  # kills of one search; then it is left to end
 PACE = 0.6  # seconds within which the next kill falls, once the search has moved on
-KILLS = {"optuna": (10, 100), "ray": (2, 100), "nni": (4, 100)}  # small and full counts, half of them of all at once
-A_SEARCH = 4  # kills of one search; then it is left to end
+STRIDE = 5  # trials that end before it at most
+MOST = 2 * STRIDE * A_SEARCH  # trials: more than have begun when the last kill falls
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, ...]]:
+    """Return the table of the long search that nothing happened to."""
+    runs = tmp_path_factory.mktemp("whole")
+    finish(command(runs, *TPE, f"search.trials={MOST}", backend="local"))
+    return table(runs)
 
 
 def kill_some(runs: Path, words: list[str], rng: random.Random, kills: int) -> None:
@@ -37,7 +48,8 @@ def kill_some(runs: Path, words: list[str], rng: random.Random, kills: int) -> N
         # the first kill at any time from the start on, the others once the search has moved on a little
         if kill:
             assert wait_for(lambda seen=before, it=driver: ended(runs) > seen or it.poll() is not None, 120)
-        time.sleep(rng.uniform(0, PACE if kill else 8))
+        wait_for(lambda most=before + STRIDE: ended(runs) >= most, rng.uniform(0, PACE if kill else 8))
+        assert driver.poll() is None, f"the search ended by itself with status {driver.returncode}"
         if kill % 2:
             sweep(runs, driver.pid)
         driver.kill()
@@ -53,18 +65,26 @@ def sweep(runs: Path, driver: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("backend", KILLS)
 def test_a_killed_search_is_continued_to_the_same_table(
-    backend: str, undisturbed: list[tuple[str, ...]], tmp_path: Path
+    backend: str, whole: list[tuple[str, ...]], tmp_path: Path
 ) -> None:
-    words = command(tmp_path, *TPE, backend=backend)
+    if backend in ("ray", "nni"):
+        pytest.importorskip(backend)
     with tally("P1", backend) as of_driver, tally("P1", f"{backend}, whole tree") as of_all:
         left = count(*KILLS[backend])
         while left > 0:
             kills = min(left, A_SEARCH)
             with of_driver.attempt(kills - kills // 2), of_all.attempt(kills // 2):
-                kill_some(tmp_path, words, of_driver.rng, kills)
-                finish(words)
-                assert table(tmp_path) == undisturbed
+                kill_some(
+                    tmp_path,
+                    command(tmp_path, *TPE, f"search.trials={MOST}", backend=backend),
+                    of_driver.rng,
+                    kills,
+                )
+                trials = begun(tmp_path) + 2  # what has begun, and the next ones
+                finish(command(tmp_path, *TPE, f"search.trials={trials}", backend=backend))
+                assert table(tmp_path) == whole[:trials]
             shutil.rmtree(tmp_path / "it", ignore_errors=True)
             left -= kills
 
