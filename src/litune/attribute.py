@@ -17,13 +17,16 @@ from litune.errors import LedgerDamaged
 from litune.table import Leg, TrialRow
 from litune.trial import Failure, FailureClass, TrialState
 
-_DIGITS = 32  # of a fingerprint that are kept: 128 bits
+_DIGITS = 20  # of a fingerprint that are kept: 80 bits
 OPTUNA_STATE = {
     TrialState.RUNNING: OptunaState.RUNNING,
     TrialState.PAUSED: OptunaState.RUNNING,
     TrialState.COMPLETE: OptunaState.COMPLETE,
     TrialState.PRUNED: OptunaState.PRUNED,
     TrialState.FAILED: OptunaState.FAIL,
+}
+_ENDED: dict[OptunaState, TrialState] = {
+    theirs: ours for ours, theirs in OPTUNA_STATE.items() if theirs is not OptunaState.RUNNING
 }
 
 
@@ -50,15 +53,17 @@ def _fingerprint(about: Mapping[str, Any]) -> str:
 
 def of_row(row: TrialRow, apart: Mapping[str, Any]) -> str:
     """Return the trial's text; `apart`: those of its params that Optuna's columns do not give back as they are."""
-    kept = ("seed", "seconds", "where", "attempt", "retried", "started", "reused", "checkpoint", "schedule", "legs")
+    kept = ("seed", "where", "attempt", "reused", "checkpoint", "schedule", "legs")
     about: dict[str, Any] = {name: getattr(row, name) for name in kept}
-    if not row.ended:  # until then Optuna has no column for its score
-        about |= {"resting": row.resting or None, "score": row.score}
-    about |= {"state": row.state.value, "retried": row.retried or None, "params": apart or None}
-    about["restoring"] = row.restoring or None
+    about |= {"seconds": round(row.seconds, 6), "restoring": round(row.restoring, 6) or None}
+    about |= {"retried": row.retried or None, "params": apart or None}
+    if row.attempt or len(row.legs) > 1:  # Optuna's column has the first start
+        about["started"] = row.started
     about["failure"] = row.failure and {**asdict(row.failure), "kind": row.failure.kind.value}
     if row.ended:
         about["fingerprint"] = row.fingerprint()[:_DIGITS]
+    else:  # until then Optuna has no column for its score, and only one word for both states
+        about |= {"state": row.state.value, "resting": row.resting or None, "score": row.score}
     kept_values = {name: value for name, value in about.items() if value not in (None, "", ())}
     if not row.attempt:
         del kept_values["attempt"]
@@ -69,6 +74,7 @@ def row_of(
     text: str | None,
     number: int,
     state: OptunaState,
+    started: float,
     score: float | None,
     history: dict[int, float],
     params: Mapping[str, Any],
@@ -85,10 +91,10 @@ def row_of(
     if failure:
         about["failure"] = Failure(kind=FailureClass(failure["kind"]), message=failure["message"])
     about["params"] = {**params, **about.get("params", {})}
-    about["state"] = TrialState(about["state"])
+    about["state"] = TrialState(about["state"]) if "state" in about else _ENDED[state]
     about["schedule"] = tuple(about.get("schedule", ()))
     about["legs"] = tuple(Leg(*leg) for leg in about.get("legs", ()))
-    row = TrialRow(**{"number": number, "score": score, "history": history, **about})
+    row = TrialRow(**{"number": number, "started": started, "score": score, "history": history, **about})
     if row.ended and (row.fingerprint()[:_DIGITS] != str(fingerprint)[:_DIGITS] or state != OPTUNA_STATE[row.state]):
         raise LedgerDamaged(f"trial {number} does not match its fingerprint: the ledger was damaged or edited")
     return row

@@ -16,7 +16,7 @@ REPORTS = 5
 SPACE = Space.of({f"model.param{number}": uniform(0, 1) for number in range(8)})
 
 TRIALS = 5_000
-KILOBYTES = 1.6  # of disk, a trial of 8 params and 5 reports
+KILOBYTES = 1.5  # of disk, a trial of 8 params and 5 reports
 MEGABYTES = 20  # of memory, all trials
 
 
