@@ -181,6 +181,24 @@ class TestNative:
         assert all(row.state.value == "COMPLETE" and not space.misfits(row.params) for row in ledger.rows.values())
         assert len({row.params["optimizer._name"] for row in ledger.rows.values()}) == 2
 
+    def test_an_option_whose_name_rays_searchers_would_split_is_searched(self, tmp_path, monkeypatch):
+        from litune import compose, runs
+        from litune.backends.ray import native
+        from litune.space_file import parse
+        from litune.trial import Outcome, TrialState
+
+        monkeypatch.chdir(PROJECT)
+        words = (*WORDS, f"search.runs={tmp_path}", "backend.searcher=native", "search.trials=4")
+        config = compose.compose(words).config
+        wide = {"_name": "a/b", "w": {"_type": "uniform", "_value": [0, 1]}}
+        space = parse({"model.kind": {"_type": "choice", "_value": [wide, {"_name": "~1"}]}})
+        with runs.opened(config, space) as study:
+            for number in range(4):  # each searcher is told of the trials before
+                suggest = native.Suggest(native.searcher(config, space), study, None)
+                job = suggest(str(number))
+                assert space.misfits(job.params) == []
+                study.tell(number, Outcome(state=TrialState.COMPLETE, score=1.0, history={1: 1.0}))
+
     def test_a_trial_that_rays_scheduler_stops_is_pruned_with_the_score_of_its_curve(self, tmp_path):
         done = run(tmp_path, "backend.scheduler=asha", "search.algorithm=random", "search.trials=8")
         assert done.returncode == 0, done.stderr

@@ -97,7 +97,7 @@ def domains(space: Space) -> dict[str, Any]:
     """Return what Ray draws each parameter's latent from."""
     drawn: dict[str, Any] = {}
     for key, parameter in space.parameters.items():
-        latent = parameter.latent
+        latent, key = parameter.latent, flat(key)
         if latent.kind == "float":
             drawn[key] = (tune.loguniform if latent.log else tune.uniform)(latent.low, latent.high)
         elif latent.kind == "int":
@@ -105,6 +105,11 @@ def domains(space: Space) -> dict[str, Any]:
         else:
             drawn[key] = tune.choice(list(range(int(latent.high) + 1)))
     return drawn
+
+
+def flat(key: str) -> str:
+    """Return the key without `/`, which Ray's searchers take for a step into a section (as JSON pointers escape it)."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _idle(space: Space) -> dict[str, Any]:
@@ -122,8 +127,9 @@ class Suggest:
         ended = [row for row in study.rows.values() if row.ended]
         try:
             for row in ended:
-                latents = _idle(study.space) | study.space.encode(row.params)
                 if row.score is not None:
+                    latents = _idle(study.space) | study.space.encode(row.params)
+                    latents = {flat(key): value for key, value in latents.items()}
                     searcher.add_evaluated_point(latents, row.score, pruned=row.state is TrialState.PRUNED)
         except (NotImplementedError, AttributeError, TypeError, ValueError):
             name = type(searcher).__name__
@@ -144,7 +150,7 @@ class Suggest:
         if latents is None:
             return None
         self._asked.add(trial_id)
-        return study.adopt(study.space.draw(latents.__getitem__))
+        return study.adopt(study.space.draw(lambda key: latents[flat(key)]))
 
     def reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Tell the searcher what a running trial reported."""
