@@ -11,6 +11,7 @@ from litune import checks, compose
 from litune import config as configs
 from litune.errors import InputError
 from litune.space import Space, choice, loguniform, normal, qlognormal, quniform, randint, uniform
+from litune.space_file import dump, parse
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "digits_mlp.yaml"
 
@@ -26,15 +27,34 @@ spaces = st.fixed_dictionaries(
         "trainer.precision": st.just(choice("32-true", "16-mixed")),
     },
 )
+NESTED = {
+    "criterion": {
+        "_type": "choice",
+        "_value": [
+            {"_name": "torch.nn.HuberLoss", "delta": {"_type": "loguniform", "_value": [0.1, 10]}},
+            {
+                "_name": "flat",
+                "inner": {
+                    "_type": "choice",
+                    "_value": [{"_name": "a/b", "k": {"_type": "randint", "_value": [1, 5]}}, {"_name": "none"}],
+                },
+            },
+        ],
+    }
+}
 
 
-@given(spaces, st.integers(0, 2**32))
+@given(spaces, st.booleans(), st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
-def test_what_a_space_samples_the_config_accepts_and_holds(parameters, seed):
+def test_what_a_space_samples_the_config_accepts_and_holds(parameters, nested, seed):
     config = configs.from_plain({"model": {"hidden": 16, "dropout": 0.0}, "optimizer": {"lr": 0.1}})
-    params = Space.of(parameters).sample(random.Random(seed))
+    space = parse(dump(Space.of(parameters)) | (NESTED if nested else {})) if parameters or nested else Space.of({})
+    params = space.sample(random.Random(seed))
     merged = configs.merge(config, params)
     for key, value in params.items():
+        section, _, last = key.rpartition(".")
+        if last == "_name" and "." in value:
+            key = f"{section}._target_"
         assert OmegaConf.select(merged, key) == value
     assert configs.from_plain(configs.stored(merged)) == merged
 

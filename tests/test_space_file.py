@@ -62,7 +62,7 @@ names = st.sampled_from(["a", "b", "c.d", "e", "f"])
 
 def nested(inner):
     options = st.lists(
-        st.tuples(st.sampled_from(["x", "y.z", "w w"]), st.dictionaries(names, inner, max_size=2)),
+        st.tuples(st.sampled_from(["x", "y.z", "w w", "u/v~1"]), st.dictionaries(names, inner, max_size=2)),
         min_size=1,
         max_size=3,
         unique_by=lambda found: found[0],
