@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from litune import lock, processes, runs
-from litune.errors import LedgerDamaged, LituneError, StudyLocked
+from litune import identity, lock, processes, runs
+from litune.errors import InputError, LedgerDamaged, Problem, SearchAbsent, StudyLocked
 from litune.ledger import FILE, Ledger
 from litune.space import Space
 from litune.trial import TrialState
@@ -66,16 +67,30 @@ def _examine(directory: Path) -> Iterator[Finding]:
 
 def _ledger(directory: Path) -> tuple[list[Finding], Ledger | None, Space | None]:
     """Return what is wrong with the ledger; and, where it can be read, the ledger and the space."""
-    cure = "restore the run directory from a copy, or give the search another name="
-    if said := _integrity(directory / FILE):
-        return [Finding(what=f"{directory / FILE}: {said}", cure=cure)], None, None
     try:
-        _, space, ledger = runs.read(directory)
+        if said := _integrity(directory / FILE):
+            raise LedgerDamaged(f"{directory / FILE}: {said}")
+        config, space, ledger = runs.read(directory)
+    except SearchAbsent as error:
+        return [Finding(what=error.what, cure=error.cure, fix=_renaming(directory, error.names))], None, None
     except LedgerDamaged as error:
-        return [Finding(what=str(error), cure=cure)], None, None
-    except LituneError as error:
-        return [Finding(what=str(error), cure="restore the file that it names")], None, None
-    return [], ledger, space
+        return [Finding(what=error.what, cure=error.cure)], None, None
+    except InputError as error:
+        if not any((directory / name).exists() for name in (FILE, "space.json")):
+            raise  # it is no search
+        return _to_mend(error.problems), None, None
+    return _to_mend(identity.edited(ledger.about, config, space, directory)), ledger, space
+
+
+def _to_mend(problems: Sequence[Problem]) -> list[Finding]:
+    cure = "restore the file, or remove it: the search's own command writes it anew"
+    return [Finding(what=str(replace(problem, cure="")), cure=problem.cure or cure) for problem in problems]
+
+
+def _renaming(directory: Path, names: Sequence[str]) -> Callable[[], object] | None:
+    """Return what gives a renamed run directory back the name of the one search in its ledger, where that is free."""
+    home = directory.with_name(names[0]) if len(names) == 1 else directory
+    return None if home.exists() else functools.partial(directory.rename, home)
 
 
 def _integrity(path: Path) -> str:
@@ -112,10 +127,11 @@ def _directories(directory: Path, ledger: Ledger) -> Iterator[Finding]:
 
             def fix(path: Path = path) -> None:
                 (directory / LEFTOVERS).mkdir(mode=0o700, exist_ok=True)
-                path.rename(directory / LEFTOVERS / path.name)
+                before = len(list((directory / LEFTOVERS).glob(f"{path.name}*")))  # of an earlier repair
+                path.rename(directory / LEFTOVERS / (f"{path.name}-{before}" if before else path.name))
 
-            cure = f"move it to {LEFTOVERS}/{path.name}"
-            yield Finding(what=f"trials/{path.name}: a directory of no trial in the ledger", cure=cure, fix=fix)
+            what = f"trials/{path.name}: of no trial in the ledger"
+            yield Finding(what=what, cure=f"move it to {LEFTOVERS}/", fix=fix)
 
 
 def _processes(directory: Path) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     import argparse
 
     from omegaconf import DictConfig
+
+
+# a full or read-only disk and the like, at a place where nothing was to be checked beforehand: no fault of the program
+_SURROUNDINGS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EISDIR, errno.ENOTDIR,
+    errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,6 +132,12 @@ def _reported(action: Callable[[], int]) -> int:
         return error.exit_code
     except BrokenPipeError:  # the reader, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in _SURROUNDINGS:
+            raise
+        cure = "; make room, and give the same command again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        print(f"{error.filename or 'a file'}: {error.strerror}{cure}", file=sys.stderr)
         return 1
 
 

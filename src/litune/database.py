@@ -13,7 +13,7 @@ import optuna
 import sqlalchemy as sa
 from optuna.storages import RDBStorage
 
-from litune.errors import LedgerDamaged
+from litune.errors import LedgerDamaged, SearchAbsent
 
 _OPENING = 0x6C6974756E65  # the number of the lock in PostgreSQL: "litune"
 
@@ -59,7 +59,13 @@ def translated(url: str) -> Iterator[None]:
     try:
         yield
     except (sa.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, UnicodeError) as error:
-        raise LedgerDamaged(f"{place(url)}: cannot be used as a ledger: {cause(error)}") from error
+        what = f"{place(url)}: cannot be used as a ledger: {cause(error)}"
+        if sa.engine.make_url(url).get_backend_name() == "sqlite":
+            if not os.access(Path(place(url)).parent, os.W_OK):
+                cure = "SQLite writes beside it, even to read: copy the run to a directory that can be written to"
+                raise LedgerDamaged(what, cure) from error
+            raise LedgerDamaged(what) from error
+        raise LedgerDamaged(what, "have the database reachable, and give the same command again") from error
 
 
 def place(url: str) -> str:
@@ -75,10 +81,10 @@ def cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip()
 
 
-def absent(url: str, name: str, names: Sequence[str]) -> LedgerDamaged:
+def absent(url: str, name: str, names: Sequence[str]) -> SearchAbsent:
     """Return the error of a study that is not in the database, which holds those of these names."""
     if len(names) == 1:
         cure = f"the one in it is {names[0]!r}: a run directory keeps its name, so rename it back to that"
     else:
         cure = "the ledger was emptied or replaced, or the directory renamed: take that back, or give another name="
-    return LedgerDamaged(f"{place(url)}: there is no search {name!r} in it; {cure}")
+    return SearchAbsent(f"{place(url)}: there is no search {name!r} in it", cure, names)

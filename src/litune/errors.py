@@ -6,6 +6,7 @@
     │   ├── StudyChanged   a study is resumed with another config, space or seed
     │   └── StudyLocked    another driver is at work on the study
     ├── LedgerDamaged      the ledger is not one, was cut, or is of a newer version; exit code 2
+    │   └── SearchAbsent   there is no such search in it
     ├── LedgerUnwritable   the disk is full, or the database is gone, in mid-search; exit code 1
     └── SearchFailed       the search ran and could not end well; exit code 1
 
@@ -79,9 +80,23 @@ class StudyLocked(InputError):
 
 
 class LedgerDamaged(LituneError):
-    """The ledger cannot be read as one."""
+    """The ledger cannot be read as one; `cure` is what a person can do."""
 
     exit_code = 2
+
+    def __init__(
+        self, what: str, cure: str = "restore the run directory from a copy, or give the search another name="
+    ) -> None:
+        self.what, self.cure = what, cure
+        super().__init__(f"{what}; {cure}")
+
+
+class SearchAbsent(LedgerDamaged):
+    """The ledger does not hold the search of its run directory; `names` are those that it holds."""
+
+    def __init__(self, what: str, cure: str, names: Sequence[str]) -> None:
+        self.names = names
+        super().__init__(what, cure)
 
 
 class LedgerUnwritable(LituneError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -89,17 +89,33 @@ def same_search(made: Mapping[str, Any], asked: Mapping[str, Any], config: DictC
     free["algorithm"] = config.search.algorithm == "auto"
     terms = Terms(**made["terms"])
     wanted = {**asked["terms"], **{name: made["terms"][name] for name, is_free in free.items() if is_free}}
-    before = _flat({"": made["config"], "search": {**_plain(terms), "seed": None}, "space": made["space"]})
-    after = _flat({"": asked["config"], "search": {**wanted, "seed": None}, "space": asked["space"]})
+    before = {"": made["config"], "search": {**_plain(terms), "seed": None}, "space": made["space"]}
+    after = {"": asked["config"], "search": {**wanted, "seed": None}, "space": asked["space"]}
+    cure = "take the change back, or give the new search another name="
+    if problems := _changes(before, after, directory, cure):
+        raise StudyChanged(problems)
+    return terms
+
+
+def edited(made: Mapping[str, Any], config: DictConfig, space: Space, directory: Path) -> list[Problem]:
+    """Return where the config and space in a run's directory are not those that its ledger was made with."""
+    if not made:  # a kill came before it was noted: there is no trial
+        return []
+    before = {"": made["config"], "space": made["space"]}
+    after = {"": _identity(config), "space": dump(space)}
+    problems = _changes(before, after, directory, "take the edit back")
+    files = ["space.json" if problem.key.startswith("space.") else "config.yaml" for problem in problems]
+    return [replace(problem, where=str(directory / file)) for problem, file in zip(problems, files, strict=True)]
+
+
+def _changes(made: Mapping[str, Any], asked: Mapping[str, Any], directory: Path, cure: str) -> list[Problem]:
+    before, after = _flat(made), _flat(asked)
     before = {**{key: value for key, value in _defaults().items() if key in after}, **before}
     changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
-    if changed:
-        cure = "take the change back, or give the new search another name="
-        raise StudyChanged(
-            Problem(where=str(directory), key=key, got=_text(after, key), expected=_text(before, key), cure=cure)
-            for key in changed
-        )
-    return terms
+    return [
+        Problem(where=str(directory), key=key, got=_text(after, key), expected=_text(before, key), cure=cure)
+        for key in changed
+    ]
 
 
 def _identity(config: DictConfig) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
 from litune import attribute, database
-from litune.errors import LedgerDamaged, LedgerUnwritable
+from litune.errors import LedgerDamaged, LedgerUnwritable, SearchAbsent
 from litune.space import Space
 from litune.suggest import shown
 from litune.table import TrialRow
@@ -39,6 +39,7 @@ from litune.trial import Outcome, TrialState
 
 FILE = "ledger.db"
 ATTRIBUTE = "litune"
+_SHORT = range(-(10**6), 10**6)  # bounds that are written without their .0
 
 _trials: Any = models.TrialModel.__table__
 _params: Any = models.TrialParamModel.__table__
@@ -90,9 +91,13 @@ class Ledger:
         with database.translated(url):
             self._engine: sa.Engine = (storage or database.opened(url)).engine
             with self._engine.connect() as connection:
-                self._study, self.about = _find_study(connection, url, name)
                 try:
+                    self._study, self.about = _find_study(connection, url, name)
                     self._ids, self.rows, self._apart = _read(connection, self._study)
+                except SearchAbsent:
+                    raise
+                except LedgerDamaged as error:
+                    raise LedgerDamaged(f"{database.place(url)}: {error.what}") from error
                 except (ValueError, TypeError, LookupError, AttributeError) as error:
                     raise LedgerDamaged(f"{database.place(url)}: a trial in it cannot be read: {error!r}") from error
         self._pending: list[tuple[Any, int, list[dict[str, Any]]]] = []  # statement, trial, values
@@ -204,11 +209,12 @@ class Ledger:
 
 @functools.lru_cache(maxsize=1000)
 def _as_text(distribution: BaseDistribution) -> str:
-    """Return the distribution as Optuna reads it; what is so by default is left out, as it is kept with each param."""
+    """Return the distribution as Optuna reads it, and short, as it is kept with each param: without its defaults."""
     plain = json.loads(distribution_to_json(distribution))
     by_default = {"log": False, "step": 1 if isinstance(distribution, IntDistribution) else None}
     given = {name: value for name, value in plain["attributes"].items() if value != by_default.get(name, ...)}
-    return json.dumps({**plain, "attributes": given}, separators=(",", ":"))
+    whole = {name: int(value) for name, value in given.items() if isinstance(value, float) and value in _SHORT}
+    return json.dumps({**plain, "attributes": {**given, **whole}}, separators=(",", ":"))
 
 
 _of_text = functools.lru_cache(maxsize=1000)(json_to_distribution)
@@ -258,7 +264,7 @@ def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], _Rows,
     """Return, by number, the trials' keys, the trials, and what their attribute must hold of their params."""
     mine = _trials.c.study_id == study
     joined = _trials.outerjoin(_values, _values.c.trial_id == _trials.c.trial_id)
-    columns = (_trials.c.trial_id, _trials.c.number, _trials.c.state, _values.c.value)
+    columns = (_trials.c.trial_id, _trials.c.number, _trials.c.state, _trials.c.datetime_start, _values.c.value)
     found = connection.execute(sa.select(*columns).select_from(joined).where(mine).order_by(_trials.c.number)).all()
     history: dict[int, dict[int, float]] = defaultdict(dict)
     reported = (_reports.c.trial_id, _reports.c.step, _reports.c.intermediate_value, _reports.c.intermediate_value_type)
@@ -275,9 +281,9 @@ def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], _Rows,
     query = sa.select(_attributes.c.trial_id, _attributes.c.value_json).select_from(joined)
     attributes: dict[int, str] = dict(connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).all())
     ids, rows, apart = {}, {}, {}
-    for key, number, state, value in found:
+    for key, number, state, start, value in found:
         curve = dict(sorted(history[key].items()))
-        row = attribute.row_of(attributes.get(key), number, state, value, curve, params[key])
+        row = attribute.row_of(attributes.get(key), number, state, _seconds(start), value, curve, params[key])
         ids[number], rows[number], apart[number] = key, row, _changed(row.params, params[key])
     if sorted(rows) != list(range(len(rows))):
         raise LedgerDamaged(f"the ledger lacks trial {min(set(range(len(rows))) - set(rows))}")
@@ -286,3 +292,7 @@ def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], _Rows,
 
 def _utc(seconds: float) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).replace(tzinfo=None)
+
+
+def _seconds(utc: datetime.datetime) -> float:
+    return utc.replace(tzinfo=datetime.timezone.utc).timestamp()

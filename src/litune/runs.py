@@ -58,12 +58,22 @@ def opened(config: DictConfig, space: Space) -> Iterator[Study]:
     """Hold the run's lock and its study, made anew or continued; StudyChanged where it was made as another search."""
     directory = directory_of(config, space)
     (directory / "trials").mkdir(parents=True, exist_ok=True)
-    with lock.held(directory):
+    with _named(directory), lock.held(directory):
         study = _open(config, space, directory)
         try:
             yield study
         finally:
             study.close()
+
+
+@contextlib.contextmanager
+def _named(directory: Path) -> Iterator[None]:
+    """Have an error of the disk that names no file, as of a full one, name the run."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(directory)
+        raise
 
 
 @contextlib.contextmanager
@@ -130,6 +140,9 @@ def find(run: str, root: Path = Path("runs")) -> Path:
     for directory in (Path(run), root / run):
         if (directory / "config.yaml").is_file():
             return directory.absolute()
+    for directory in (Path(run), root / run):
+        if any((directory / name).exists() for name in ("space.json", ledgers.FILE)):
+            raise InputError(_lost(directory / "config.yaml"))
     known = sorted(path.parent.name for path in root.glob("*/config.yaml"))
     expected = "a run directory" + (
         f"; under {root}/ there are: {', '.join(known)}" if known else f"; {root}/ has none"
@@ -140,12 +153,21 @@ def find(run: str, root: Path = Path("runs")) -> Path:
 def read(directory: Path) -> tuple[DictConfig, Space, Ledger]:
     """Return the config, space and ledger of a run."""
     if not (directory / "space.json").is_file():
+        if (directory / ledgers.FILE).exists():
+            raise InputError(_lost(directory / "space.json"))
         expected = "the directory of a search, which has a space.json"
         raise InputError(Problem(where=str(directory), got="a single training or trial", expected=expected))
     config = configs.load(directory / "config.yaml")
     space = load_space(directory / "space.json")
+    if not config.search.storage and not (directory / ledgers.FILE).exists():
+        raise LedgerDamaged(f"{directory / ledgers.FILE}: there is no such file")
     ledger = Ledger(ledgers.storage_url(directory, config.search.storage), directory.name)
     return config, space, ledger
+
+
+def _lost(path: Path) -> Problem:
+    cure = "restore it, or give the search's own command again, which writes it anew"
+    return Problem(where=str(path), got="no such file", expected="it beside the ledger", cure=cure)
 
 
 def best_config(config: DictConfig, row: TrialRow, terms: Mapping[str, Any]) -> DictConfig:

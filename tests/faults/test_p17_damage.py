@@ -4,11 +4,12 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from litune import runs
+from litune import cli, runs
 from litune.errors import LituneError
 from tests.faults.searches import LITUNE, PROJECT, ended, wait_for
 from tests.faults.sessions import command, left_behind, rows, start, table
@@ -71,6 +72,58 @@ def test_the_doctor_finds_a_damaged_row_and_a_damaged_file(finished: Path, tmp_p
     assert "Traceback" not in found.stderr
 
 
+def rename(run: Path) -> None:
+    run.rename(run.with_name("other"))
+
+
+def edit(file: str, before: str, after: str) -> Callable[[Path], object]:
+    def do(run: Path) -> None:
+        text = (run / file).read_text()
+        assert before in text
+        (run / file).write_text(text.replace(before, after))
+
+    return do
+
+
+DAMAGES = {  # how; what is said of it; whether --fix mends it
+    "renamed": (rename, ["no search 'other' in it", "rename it back"], True),
+    "no ledger": (lambda run: (run / "ledger.db").unlink(), ["ledger.db: there is no such file", "from a copy"], False),
+    "an empty ledger": (lambda run: (run / "ledger.db").write_bytes(b""), ["there is no search 'it' in it"], False),
+    "no config": (
+        lambda run: (run / "config.yaml").unlink(),
+        ["config.yaml: got no such file", "writes it anew"],
+        False,
+    ),
+    "no space": (lambda run: (run / "space.json").unlink(), ["space.json: got no such file", "writes it anew"], False),
+    "a broken config": (edit("config.yaml", "seed: ", "seed: ["), ["config.yaml:", "valid YAML", "remove it"], False),
+    "an edited config": (
+        edit("config.yaml", "seed: 42", "seed: 43"),
+        ["config.yaml: seed: got 43; expected 42"],
+        False,
+    ),
+    "an edited space": (edit("space.json", "5", "4"), ["space.json: space.model.k._value: got [0, 4]"], False),
+    "no lock": (lambda run: (run / "lock").unlink(), [], True),
+    "a log of no trial": (lambda run: (run / "trials" / "x").touch(), ["trials/x: of no trial in the ledger"], True),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_the_doctor_names_each_damage_with_its_cure(case: str, finished: Path, tmp_path: Path, capsys) -> None:
+    damage, said, mended = DAMAGES[case]
+    shutil.copytree(finished, tmp_path / "it")
+    damage(tmp_path / "it")
+    [run] = tmp_path.iterdir()
+    held = (run / "ledger.db").exists()
+    code = cli.main(["doctor", str(run)])
+    told = "".join(capsys.readouterr())
+    assert [text for text in said if text not in told] == []
+    assert code != 0 or not said
+    assert "Traceback" not in told
+    assert (run / "ledger.db").exists() == held  # looking makes none
+    assert (cli.main(["doctor", str(run), "--fix"]) == 0) == mended
+    assert (cli.main(["doctor", str(tmp_path / "it")]) == 0) == mended
+
+
 def test_the_doctor_lists_what_a_killed_driver_left_and_repairs_it(tmp_path: Path) -> None:
     driver = start(tmp_path)
     assert wait_for(lambda: ended(tmp_path) >= 2, 150)
@@ -80,6 +133,7 @@ def test_the_doctor_lists_what_a_killed_driver_left_and_repairs_it(tmp_path: Pat
     run = tmp_path / "it"
     before = {row["number"] for row in rows(run) if row["state"] == "RUNNING"}
     (run / "trials" / "0999").mkdir()
+    (run / "leftovers" / "0999" / "of an earlier crash").mkdir(parents=True)
     (run / "warm.sock").touch()
     stray = subprocess.Popen(["sleep", "600"], env={"LITUNE_TRIAL": str(run / "trials" / "0001")})
     found = doctor(run)
