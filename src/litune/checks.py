@@ -183,7 +183,10 @@ def _params(config: DictConfig, space: Space) -> Iterator[Problem]:
             refused.add(name)
             searchable = [key for key in known if key.partition(".")[0] in SEARCHABLE and "." in key]
             expected = f"a key below {', '.join(SEARCHABLE)}"
-            problem = Problem(key=name, got="a parameter", expected=expected, nearest=nearest(name, searchable))
+            cure = "" if "." in name else f"for the model's argument: model.{name}"
+            problem = Problem(
+                key=name, got="a parameter", expected=expected, nearest=nearest(name, searchable), cure=cure
+            )
             yield from _at_space(config, [problem])
         elif _place_lacks(config, space, name):
             refused.add(name)

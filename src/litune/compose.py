@@ -124,7 +124,8 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
     with hydra_app.opened(config_dir, backend) as app:
         ExperimentSource.files[name] = document.path
         ExperimentSource.contents[name] = content
-        lines = [f"experiment={name}", f"backend={backend}", *kept]
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+        lines = [f'experiment="{quoted}"', f"backend={backend}", *kept]
         try:
             config = app.compose_config(
                 config_name=hydra_app.PRIMARY, overrides=lines, run_mode=RunMode.RUN, from_shell=False
@@ -165,10 +166,11 @@ def show(composed: Composed, config_dir: Path | None, kind: str, package: str | 
 
 
 def _malformed(text: str, error: HydraException) -> Problem:
-    key, equals, _ = text.partition("=")
+    key, equals, value = text.partition("=")
     if not equals:
         return Problem(where=COMMAND_LINE, got=repr(text), expected="KEY=VALUE")
-    cure = "quote it for the shell and for Hydra: 'key=\"a value\"'"
+    example = f'{key}="{value}"' if not set(value) & set("'\"\\") else f'{key}="a value"'
+    cure = f"quote it for the shell and for Hydra: '{example}'"
     said = str(error).splitlines()[0]
     return Problem(
         where=COMMAND_LINE, key=key, got=repr(text), expected=f"a value of Hydra's grammar ({said})", cure=cure

@@ -40,9 +40,9 @@ def known(config_dir: Path | None) -> dict[str, Path]:
 
 def find(choice: str, config_dir: Path | None) -> Path:
     """Return the file of an experiment given by name or by path; raise InputError that lists the known ones."""
-    if choice.endswith(SUFFIXES) or "/" in choice:
-        return Path(choice)
     files = known(config_dir)
+    if (choice.endswith(SUFFIXES) or "/" in choice) and (Path(choice).exists() or Path(choice).stem not in files):
+        return Path(choice)
     if choice in files:
         return files[choice]
     looked = ", ".join(shown(directory) for directory in directories(config_dir))

@@ -116,7 +116,9 @@ def _in_main(path: str, trusted: frozenset[str]) -> object:
 def _located(path: str, trusted: frozenset[str], here: str) -> object:
     """Return the target, or the Problem with it: a broken module is imported, and shown, once."""
     if not _NAME.fullmatch(path) or "__" in path:
-        return Problem(got=repr(path), expected="the dotted name of a class, such as my_module.MyModel")
+        dotted = path.replace(":", ".")
+        alike = dotted if dotted != path and _NAME.fullmatch(dotted) else None
+        return Problem(got=repr(path), expected="the dotted name of a class, such as my_module.MyModel", nearest=alike)
     root = path.partition(".")[0]
     if root not in FRAMEWORKS and not _is_trusted(path, trusted) and not _is_own(root, here):
         return _stranger(path, root, trusted, here)
