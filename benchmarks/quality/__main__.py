@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--arms", nargs="*", help="some of the arms")
+    parser.add_argument("--picture", type=Path, help="draw regret over epochs into this file")
     given = parser.parse_args()
     from benchmarks.quality.arms import ARMS
 
@@ -42,7 +43,12 @@ def main() -> None:
             results.flush()
             if count % 50 == 0:
                 print(f"{count} of {len(todo)} runs, {time.monotonic() - began:.0f} s", flush=True)
-    print(report.text([json.loads(line) for line in given.results.read_text().splitlines()]))
+    rows = [json.loads(line) for line in given.results.read_text().splitlines()]
+    print(report.text(rows))
+    if given.picture:
+        from benchmarks.quality import picture
+
+        picture.draw(rows, given.picture)
 
 
 if __name__ == "__main__":
