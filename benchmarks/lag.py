@@ -1,16 +1,25 @@
-"""python benchmarks/lag.py: what search.lag costs in regret, and what it saves in idle workers.
+"""python benchmarks/lag.py [--real]: what search.lag costs in regret, and what it saves in idle workers.
 
 Regret: tpe, 50 trials, the median over seeds of (best - optimum) / (median of random search's - optimum), on test
 functions of 2 to 8 parameters, for each lag. Idle: the share of worker time that is waited away when trials take one or
 two units of time at random, for each lag and number of workers. Nothing is trained; the suggestions are litune's own.
+--real: instead, how busy workers are in real searches (tpe, the default lag) of trials that sleep for 0.5 or 1 s.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import io
+import json
 import math
+import os
 import random
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import geometric_mean, median
 from typing import Any
 
@@ -81,6 +90,43 @@ def idle(lag: int, workers: int, trials: int = 400) -> float:
     return 1 - sum(lengths) / (workers * max(ends))
 
 
+def sleeper(params: Mapping[str, Any], _trial: Any) -> float:
+    """Sleep for half a second or a second, whichever the params make it, and note when."""
+    began = time.time()
+    time.sleep(0.5 if int(params["x"] * 1e6) % 2 else 1.0)
+    with Path(os.environ["SLEEPS"]).open("a") as lines:
+        lines.write(json.dumps([began, time.time()]) + "\n")
+    return float(params["x"])
+
+
+def busy(backend: str, workers: int, trials: int = 40) -> float:
+    """Return the share of the workers' time that trials sleep, from the first start until the last trial starts."""
+    import litune
+
+    with tempfile.TemporaryDirectory() as root:
+        os.environ["SLEEPS"] = f"{root}/sleeps"
+        with contextlib.redirect_stdout(io.StringIO()):
+            litune.search(
+                sleeper,
+                space={"x": uniform(0, 1)},
+                trials=trials,
+                backend=backend,
+                parallel=workers,
+                algorithm="tpe",
+                name="lag",
+                runs=root,
+            )
+        times = [json.loads(line) for line in Path(root, "sleeps").read_text().splitlines()]
+    first, last = min(began for began, _ in times), max(began for began, _ in times)
+    return sum(min(end, last) - min(began, last) for began, end in times) / (workers * (last - first))
+
+
+def real() -> None:
+    print("busy share of the workers, trials that sleep 0.5 or 1 s")
+    for backend, workers in (("local", 1), ("optuna", 2), ("optuna", 4)):
+        print(f"{backend:7} parallel={workers}: {busy(backend, workers):.1%}", flush=True)
+
+
 def main() -> None:
     blind = {name: median(best_after("random", name, 1, seed) for seed in SEEDS) for name in SPACES}
     print(f"regret after {TRIALS} trials as a share of random search's, median of {len(SEEDS)} seeds")
@@ -96,4 +142,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    real() if sys.argv[1:] == ["--real"] else main()

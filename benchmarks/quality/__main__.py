@@ -6,16 +6,12 @@ Every run is one line of the results file; the report is made from all of its li
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import os
-import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 
 def main() -> None:
-    from benchmarks.quality import report, runs
+    from benchmarks.quality import report, resumable, runs
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=Path, required=True, help="the directory of taskset6.npz and lcbench/")
@@ -28,22 +24,11 @@ def main() -> None:
     from benchmarks.quality.arms import ARMS
 
     runs.load(given.tables)
-    given.results.parent.mkdir(parents=True, exist_ok=True)
-    lines = given.results.read_text().splitlines() if given.results.exists() else []
-    done = {(row["arm"], row["task"], row["seed"]) for row in map(json.loads, lines)}
     jobs = [(arm, task, seed) for seed in range(given.seeds) for arm in given.arms or ARMS for task in runs.TASKS]
-    todo = [job for job in jobs if job not in done]
-    began = time.monotonic()
-    with (
-        given.results.open("a") as results,
-        ProcessPoolExecutor(given.processes, multiprocessing.get_context("spawn"), runs.load, (given.tables,)) as pool,
-    ):
-        for count, row in enumerate(pool.map(runs.run, todo), 1):
-            results.write(json.dumps(row) + "\n")
-            results.flush()
-            if count % 50 == 0:
-                print(f"{count} of {len(todo)} runs, {time.monotonic() - began:.0f} s", flush=True)
-    rows = [json.loads(line) for line in given.results.read_text().splitlines()]
+    keys = ("arm", "task", "seed")
+    rows = resumable.rows(
+        given.results, jobs, runs.run, keys=keys, processes=given.processes, load=runs.load, given=(given.tables,)
+    )
     print(report.text(rows))
     if given.picture:
         from benchmarks.quality import picture

@@ -1,0 +1,245 @@
+"""Many workers in simulated time: `python -m benchmarks.quality.workers --tables DIR`; again to go on where it stopped.
+
+The trainings of LCBench with the seconds that the surrogate gives them. litune's arms are driven by its own plan, so
+decision k waits for the results that search.lag says. The others hand out a trial as soon as a worker is free, and are
+told of trials in flight. The budget is 20 full trainings, or 2 a worker where that is more.
+
+Busy: the share of the workers' time that is trained, until no work is left to hand out. Time to target: until Optuna's
+default's median final value on one worker, as a share of the time that this takes; a miss counts 2 / workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import math
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+from benchmarks.quality import resumable
+from benchmarks.quality.tables import Task, lcbench
+from litune import asha
+from litune.parallelism import LAG
+from litune.plan import Decide, Legs
+from litune.suggest import distribution
+from litune.table import Leg, TrialRow
+from litune.thaw import Thaw
+from litune.trial import TrialState
+
+COUNTS = (1, 4, 16, 64)
+MISS = 2.0  # what a run that never reaches the target counts, as a share of the time that the budget takes
+Row = dict[str, Any]
+TASKS: dict[str, Task] = {}  # set in each worker process
+
+
+@dataclass(kw_only=True)
+class Clock:
+    """The workers' time: legs in flight, what is over, and when which value was seen (seconds)."""
+
+    workers: int
+    now: float = 0.0
+    handed_out: float = math.inf  # when no work was left to hand out
+    waited: float = 0.0  # workers times seconds without work, until then
+    flying: list[tuple[float, int]] = field(default_factory=list)
+    best: list[tuple[float, float]] = field(default_factory=list)
+
+    def start(self, trial: int, seconds: float, values: np.ndarray, times: np.ndarray) -> None:
+        """Put a leg on a free worker: its values will be seen at `times` from now."""
+        heapq.heappush(self.flying, (self.now + seconds, trial))
+        self.best += [(self.now + float(at), float(value)) for at, value in zip(times, values, strict=True)]
+
+    def ends(self) -> int:
+        """Go on to the end of the next leg, and return its trial."""
+        before = self.now
+        idle = self.workers - len(self.flying)
+        self.now, trial = heapq.heappop(self.flying)
+        if math.isinf(self.handed_out):
+            self.waited += idle * (self.now - before)
+        return trial
+
+
+def in_legs(make: Callable[[Task, int], Decide], task: Task, seed: int, clock: Clock, cap: int, lag: int) -> None:
+    """Run one of litune's searches in legs."""
+    rows: dict[int, TrialRow] = {}
+    plan = Legs(make(task, seed), rows, lag=lag, total=cap, steps=task.steps, maximize=True)
+    while True:
+        while len(clock.flying) < clock.workers and (found := plan.next(rows)) is not None:
+            number, decision = found
+            trial = len(rows) if decision.trial is None else decision.trial
+            if decision.trial is None:
+                assert decision.params is not None
+                rows[trial] = TrialRow(number=trial, state=TrialState.RUNNING, params=decision.params, seed=0)
+            row = rows[trial]
+            values, seconds = task.curve(row.params)
+            start = row.legs[-1].until if row.legs else 0
+            rows[trial] = replace(
+                row, state=TrialState.RUNNING, resting=False, legs=(*row.legs, Leg(number, decision.until))
+            )
+            began = float(seconds[start - 1]) if start else 0.0
+            times = seconds[start : decision.until] - began
+            clock.start(trial, float(times[-1]), values[start : decision.until], times)
+        if math.isinf(clock.handed_out) and plan.spent(rows) >= cap:
+            clock.handed_out = clock.now
+        if not clock.flying:
+            return
+        trial = clock.ends()
+        row, (values, _) = rows[trial], task.curve(rows[trial].params)
+        until = row.legs[-1].until
+        history = {step: float(values[step - 1]) for step in range(1, until + 1)}
+        whole = until >= task.steps
+        state = TrialState.COMPLETE if whole else TrialState.PAUSED
+        rows[trial] = replace(row, state=state, resting=not whole, history=history)
+
+
+def freely(
+    sampler: Callable[[int], Any], pruner: Any, task: Task, seed: int, clock: Clock, cap: int, _lag: int
+) -> None:
+    """Run Optuna: a free worker gets a trial at once, which ends early if the pruner says so."""
+    study = optuna.create_study(direction="maximize", sampler=sampler(seed), pruner=pruner)
+    held = {key: distribution(parameter.latent) for key, parameter in task.space.parameters.items()}
+    trials: list[tuple[optuna.Trial, np.ndarray, np.ndarray]] = []
+    step: list[int] = []  # of each trial
+    spent = 0
+
+    def epoch(number: int) -> None:
+        _, values, seconds = trials[number]
+        at = step[number]
+        took = float(seconds[at] - (seconds[at - 1] if at else 0.0))
+        clock.start(number, took, values[at : at + 1], np.array([took]))
+        step[number] += 1
+
+    while True:
+        while len(clock.flying) < clock.workers and spent < cap:
+            trial = study.ask(held)
+            trials.append((trial, *task.curve(task.space.draw(trial.params.__getitem__))))
+            step.append(0)
+            epoch(trial.number)
+            spent += 1
+        if math.isinf(clock.handed_out) and spent >= cap:
+            clock.handed_out = clock.now
+        if not clock.flying:
+            return
+        number = clock.ends()
+        trial, values, _ = trials[number]
+        trial.report(float(values[step[number] - 1]), step[number])
+        if step[number] == task.steps:
+            study.tell(trial, float(values.max()))
+        elif trial.should_prune():
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        elif spent < cap:
+            epoch(number)
+            spent += 1
+
+
+def _thaw(task: Task, seed: int) -> Decide:
+    return Thaw(task.space, seed=seed, steps=task.steps).decide
+
+
+def _asha(task: Task, seed: int) -> Decide:
+    return partial(asha.decide, space=task.space, seed=seed, steps=task.steps)
+
+
+def _tpe(seed: int) -> Any:
+    return optuna.samplers.TPESampler(seed=seed)
+
+
+ARMS: dict[str, Callable[[Task, int, Clock, int, int], None]] = {
+    "random": partial(freely, optuna.samplers.RandomSampler, optuna.pruners.NopPruner()),
+    "Optuna 5 default": partial(freely, _tpe, optuna.pruners.MedianPruner()),
+    "litune auto (thaw)": partial(in_legs, _thaw),
+    "asha": partial(in_legs, _asha),
+}
+REFERENCE, IN_LEGS = "Optuna 5 default", ("litune auto (thaw)", "asha")
+
+
+def load(tables: Path) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    TASKS.update({task.name: task for task in lcbench(tables)})
+
+
+def run(job: tuple[str, str, int, int, int]) -> Row:
+    arm, name, seed, workers, lag = job
+    task = TASKS[name]
+    clock = Clock(workers=workers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna's notices of experimental parts
+        ARMS[arm](task, seed, clock, max(20, 2 * workers) * task.steps, lag)
+    best, improved = -math.inf, []
+    for at, value in sorted(clock.best):
+        if value > best:
+            best = value
+            improved.append((at, value))
+    row = {"arm": arm, "task": name, "seed": seed, "workers": workers, "lag": lag, "improved": improved}
+    return {
+        **row,
+        "idle": clock.waited / (workers * clock.handed_out),
+        "seconds": clock.now,
+        "handed": clock.handed_out,
+    }
+
+
+def text(rows: list[Row]) -> str:
+    """Return the tables, as Markdown."""
+    tasks = sorted({row["task"] for row in rows if row["workers"] == 1 and row["arm"] == REFERENCE})
+    target, usual = {}, {}
+    for task in tasks:
+        own = [row for row in rows if (row["arm"], row["task"], row["workers"]) == (REFERENCE, task, 1)]
+        target[task] = float(np.median([row["improved"][-1][1] for row in own]))
+        usual[task] = float(np.median([row["handed"] for row in own]))
+    lines = [
+        "| workers | arm | lag | busy | worst | time to target | reach it | runs |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    kinds = sorted({(row["workers"], list(ARMS).index(row["arm"]), row["lag"]) for row in rows})
+    for workers, arm, lag in kinds:
+        alike = [row for row in rows if (row["workers"], row["arm"], row["lag"]) == (workers, list(ARMS)[arm], lag)]
+        alike = [row for row in alike if row["task"] in target]
+        shares = []
+        for row in alike:
+            at = next((at for at, value in row["improved"] if value >= target[row["task"]]), None)
+            shares.append(MISS / workers if at is None else at / usual[row["task"]])
+        busy = [1 - row["idle"] for row in alike]
+        cells = [str(workers), list(ARMS)[arm], str(lag) if lag else "-", f"{np.mean(busy):.1%}", f"{min(busy):.1%}"]
+        cells += [f"{np.exp(np.mean(np.log(shares))):.3f}", f"{np.mean([s < MISS / workers for s in shares]):.0%}"]
+        lines.append("| " + " | ".join([*cells, str(len(alike))]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", type=Path, required=True, help="the directory of lcbench/")
+    parser.add_argument("--results", type=Path, default=Path("runs/workers.jsonl"))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--arms", nargs="*", default=list(ARMS))
+    parser.add_argument("--workers", type=int, nargs="*", default=COUNTS)
+    parser.add_argument("--lags", type=float, nargs="*", default=(1.0,), help="as shares of the workers, at least 4")
+    given = parser.parse_args()
+    load(given.tables)
+    jobs = [
+        (arm, task, seed, workers, max(LAG, round(share * workers)) if arm in IN_LEGS else 0)
+        for seed in range(given.seeds)
+        for workers in given.workers
+        for share in given.lags
+        for arm in given.arms
+        for task in TASKS
+    ]
+    keys = ("arm", "task", "seed", "workers", "lag")
+    rows = resumable.rows(
+        given.results, jobs, run, keys=keys, processes=given.processes, load=load, given=(given.tables,)
+    )
+    print(text(rows))
+
+
+if __name__ == "__main__":
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"  # before the workers import numpy
+    main()
