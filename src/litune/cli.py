@@ -119,9 +119,15 @@ def _replay(argv: list[str]) -> int:
     return driver.replay(given["replay"], int(given["trial"]))
 
 
+def _spare_the_last_search() -> None:
+    """Have Python end without its search for garbage among the million objects of the libraries."""
+    if "triton" not in sys.modules:  # whose bindings would take what is then left for leaks, and print them
+        gc.freeze()
+
+
 def _reported(action: Callable[[], int]) -> int:
     """Run the action; print litune's own errors in their form and return their exit code."""
-    atexit.register(gc.freeze)  # Python ends with a search for garbage among the million objects of the libraries
+    atexit.register(_spare_the_last_search)
     try:
         return action()
     except InputError as error:
