@@ -17,7 +17,7 @@ GRID = Space.of({"depth": randint(1, 5), "act": choice("a", "b")})
         (NUMBERS, {"trials": 20, "steps": 3, "whole": ""}, "gp", "only 3 times"),
         (NUMBERS, {"trials": 250, "steps": 10, "whole": "no checkpoints"}, "gp", "no checkpoints"),
         (NUMBERS, {"trials": 251, "steps": 10, "whole": "no checkpoints"}, "tpe", "more than 250 trials"),
-        (MIXED, {"trials": 20, "steps": 1, "whole": ""}, "tpe", "not all params are numbers"),
+        (MIXED, {"trials": 20, "steps": 1, "whole": ""}, "gp", "at most 250 trials"),
     ],
 )
 def test_auto_chooses_by_curves_space_and_budget_and_says_why(space, given, algorithm, because):

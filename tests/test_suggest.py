@@ -62,7 +62,7 @@ def test_a_resumed_search_goes_on_as_if_nothing_had_happened(algorithm: str) -> 
     assert walk(algorithm, SPACE, trials, resume_at=14) == walk(algorithm, SPACE, trials)
 
 
-@pytest.mark.parametrize("algorithm", ["random", "tpe"])
+@pytest.mark.parametrize("algorithm", ["random", "tpe", "gp"])
 def test_nested_choices_draw_only_what_belongs_to_the_choice(algorithm: str) -> None:
     params = walk(algorithm, NESTED, 30)
     assert {len(one) for one in params} == {3}
@@ -78,6 +78,20 @@ def test_tpe_learns() -> None:
     late = [score(params) for params in walk("tpe", SPACE, 60, lag=1)[30:]]
     blind = [score(params) for params in walk("random", SPACE, 60, lag=1)[30:]]
     assert sum(late) / len(late) > sum(blind) / len(blind)
+
+
+def test_gp_tries_no_params_twice_while_others_are_left() -> None:
+    space = Space.of({"a": choice("x", "y", "z"), "b": randint(0, 5)})
+    params = walk("gp", space, 17)
+    assert len({tuple(one.items()) for one in params[:15]}) == 15
+    assert all(not space.misfits(one) for one in params[15:])
+
+
+def test_numbers_in_order_are_searched_as_such_and_other_choices_are_not() -> None:
+    kinds = {(8, 16, 32): "int", (0.5, 0.1, 0): "int", (1, 3, 2): "index", (0, 1): "index", (1, 2, "x"): "index"}
+    assert {values: choice(*values).latent.kind for values in kinds} == kinds
+    space = Space.of({"width": choice(*(2**power for power in range(4, 12))), "rate": loguniform(1e-4, 1)})
+    assert all(not space.misfits(one) for one in walk("tpe", space, 30))
 
 
 def test_grid_visits_every_point_once() -> None:

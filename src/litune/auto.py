@@ -38,10 +38,8 @@ def choose(space: Space, *, trials: int, steps: int, whole: str = "") -> tuple[s
     if steps >= _FEWEST_STEPS and not whole:
         return "thaw", f"a training reports {steps} times and can be continued from its checkpoint"
     reason = whole or f"a training reports only {steps} times"
-    numeric = not any(parameter.latent.kind == "index" for parameter in space.parameters.values())
     if whole.startswith("search.pruner"):
         return "tpe", f"{reason}, and what was stopped would mislead a Gaussian process"
-    if numeric and trials <= _MOST_FOR_GP:
-        return "gp", f"{reason}; all params are numbers and there are at most {_MOST_FOR_GP} trials"
-    but = f"there are more than {_MOST_FOR_GP} trials" if numeric else "not all params are numbers"
-    return "tpe", f"{reason}; {but}"
+    if trials <= _MOST_FOR_GP:
+        return "gp", f"{reason}; there are at most {_MOST_FOR_GP} trials"
+    return "tpe", f"{reason}; there are more than {_MOST_FOR_GP} trials"

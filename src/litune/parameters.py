@@ -7,6 +7,7 @@ gives; for a normal without steps, to about 1e-12.
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Hashable, Mapping
@@ -158,14 +159,17 @@ class Int:
 
 @dataclass(frozen=True, kw_only=True)
 class Categorical:
-    """choice: one of the given JSON values."""
+    """choice: one of the given JSON values. Three numbers or more, in order, are searched as the steps of a number."""
 
     choices: tuple[Any, ...]
 
-    @property
+    @cached_property
     def latent(self) -> Latent:
         """The index of the choice."""
-        return Latent(kind="index", low=0, high=len(self.choices) - 1)
+        pairs = list(itertools.pairwise(self.choices))
+        numbers = len(pairs) > 1 and all(map(_is_number, self.choices))
+        steps = numbers and (all(a < b for a, b in pairs) or all(a > b for a, b in pairs))
+        return Latent(kind="int" if steps else "index", low=0, high=len(self.choices) - 1)
 
     def decode(self, latent: float) -> Any:
         """Return the value of a latent."""

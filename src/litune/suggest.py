@@ -122,6 +122,11 @@ class Suggester:
         self._told = 0  # the shadow knows how trials 0 .. _told - 1 ended
         self._direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
         self._shadow = optuna.create_study(direction=self._direction)
+        self._model = None
+        if algorithm == "gp":
+            from litune.gp import Model  # which takes SciPy's optimizers a while to import
+
+            self._model = Model(space, seed=seed, maximize=maximize, earlier=earlier)
         if algorithm == "cmaes":  # passes them by, but for what _sampler() makes of them
             self._shadow.add_trials(self._frozen_earlier(faded(earlier, 0)))
         self._first = len(self._shadow.get_trials(deepcopy=False))  # the shadow's number of trial 0
@@ -137,6 +142,11 @@ class Suggester:
             blank = optuna.create_study(direction=self._direction)
             return self._ask(blank, optuna.samplers.RandomSampler(seed=stream(self.seed, number)), given)
         self._tell(number, ended)
+        if self._model:
+            suggested = None if given else self._model.suggest(number)
+            params = suggested or completed(self.space, given, number, self.seed)
+            self._model.note(params)
+            return dict(params)
         if self._earlier and self.algorithm != "cmaes":
             params = self._ask(self._among_earlier(), self._sampler(number), given)
             self.restore(number, params, ended)
@@ -149,6 +159,9 @@ class Suggester:
             return
         if self.algorithm == "cmaes":  # its state lies in the shadow's trials: walk the same path again
             self.suggest(number, ended)
+            return
+        if self._model:
+            self._model.note(params)
             return
         self._shadow.add_trial(self._frozen(params, state=OptunaState.RUNNING))
 
@@ -182,7 +195,9 @@ class Suggester:
     def _tell(self, number: int, ended: Callable[[int], Outcome]) -> None:
         while self._told <= number - self.lag:
             outcome, place = ended(self._told), self._first + self._told
-            if outcome.state is TrialState.COMPLETE:
+            if self._model:
+                self._model.tell(self._told, outcome)
+            elif outcome.state is TrialState.COMPLETE:
                 self._shadow.tell(place, outcome.score)
             elif outcome.state is TrialState.PRUNED:
                 optuna.Trial(self._shadow, place).report(outcome.score or 0.0, max(outcome.history))
@@ -226,8 +241,6 @@ class Suggester:
             if self.algorithm == "cmaes":
                 source = self._source_trials() or None
                 return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False, source_trials=source)
-            if self.algorithm == "gp":
-                return optuna.samplers.GPSampler(seed=seed, deterministic_objective=True)
             if self.space.conditional:
                 return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
             return _Tpe(self._relative, seed=seed, multivariate=True, constant_liar=True)
