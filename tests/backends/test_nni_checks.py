@@ -23,6 +23,13 @@ tuner: {name: GridSearch}
 trainingService: {platform: local}
 """
 NODE = Path(nni_node.__path__[0]) / "node"
+PROJECT = Path(__file__).parent / "project"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "experiments").symlink_to(PROJECT / "experiments")
+    monkeypatch.chdir(tmp_path)
 
 
 def problems_of(tmp_path: Path, *changes: tuple[str, str]) -> str:
@@ -48,6 +55,13 @@ def test_a_good_file_has_no_problems(tmp_path):
         ("trialConcurrency: 2", "trialConcurrency: 0", "1 or more"),
         ("trialCommand: python -m litune.backends.nni.trial experiment=tiny\n", "", "trialCommand: got nothing"),
         ("GridSearch", "GridSerch", "did you mean GridSearch?"),
+        ("{name: GridSearch}", "GridSearch", "expected a section, as tuner: {name: GridSearch}"),
+        ("trialConcurrency: 2", "trialConcurrency: 2\nmaxTrialNumber: ten", "maxTrialNumber: got 'ten'"),
+        ("trialConcurrency: 2", "trialConcurrency: 2\nmaxTrialDuration: 5 minutes", "90s, 30m, 2h or 1d"),
+        ("trialConcurrency: 2", "trialConcurrency: 2\ntrialCodeDirectory: nowhere", "expected a directory"),
+        ("platform: local", "platform: locl", "did you mean local?"),
+        ("experiment=tiny", "experiment=digits_mpl", "did you mean digits_mlp?"),
+        ("experiment=tiny", "experiment=digits_mlp seed=x", "seed: got 'x'; expected int"),
         ("GridSearch", "SMAC", "pip install 'nni[SMAC]'"),
         ("GridSearch", "Metis", "numpy 2"),
         (
@@ -73,9 +87,6 @@ def test_all_of_a_files_problems_are_told_at_once(tmp_path):
 def search(*words: str, cwd: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "litune", "search", "backend=nni", "experiment=tiny", "name=x", *words]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
-
-
-PROJECT = Path(__file__).parent / "project"
 
 
 def test_a_broken_tuner_is_refused_before_a_run_directory_is_made(tmp_path):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Iterator, Mapping
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from litune import documents, space_file
+from litune import compose, documents, space_file
 from litune.backends.nni import launch
 from litune.documents import Document
 from litune.errors import InputError, MissingExtra, Problem, nearest
@@ -31,6 +34,8 @@ _BROKEN = {
     "Hyperband": "it puts a parameter of its own beside the search space's",
     "RegularizedEvolutionTuner": "it is for architecture search only",
 }  # fmt: skip
+_PLATFORMS = ("local", "remote", "openpai", "aml", "dlc", "kubeflow", "frameworkcontroller", "hybrid", "adl")
+_TRIAL = "litune.backends.nni.trial"
 _NEW_KEYS = ("searchSpaceFile", "searchSpace", "trialCommand", "trialConcurrency", "tuner", "trainingService")
 _KEYS = (
     *_NEW_KEYS, "experimentName", "experimentType", "trialCodeDirectory", "trialGpuNumber", "maxExperimentDuration",
@@ -86,11 +91,15 @@ def check_file(path: Path) -> list[Problem]:
         for key in data
         if key not in _KEYS
     ]
-    problems += [*_command(document), *_concurrency(document)]
+    problems += [*_command(document), *_values(document)]
     space, found = _space(document)
     problems += found
     for section, known in (("tuner", TUNERS), ("assessor", ASSESSORS)):
         given = data.get(section) or {}
+        if not isinstance(given, Mapping):
+            expected = f"a section, as {section}: {{name: {known[0]}}}"
+            problems.append(Problem(key=section, got=repr(given), expected=expected))
+            continue
         key, name = _named(section, given)
         if name is None and section == "tuner" and not _is_custom(given) and "advisor" not in data:
             problems.append(Problem(key="tuner.name", got="nothing", expected=f"one of {', '.join(TUNERS)}"))
@@ -121,12 +130,43 @@ def _command(document: Document) -> Iterator[Problem]:
     if not command:
         expected = "python -m litune.backends.nni.trial experiment=NAME"
         yield Problem(key=key, got="nothing", expected=expected)
+        return
+    words = shlex.split(str(command))
+    home = document.path.parent / str(document.data.get("trialCodeDirectory") or ".")
+    if _TRIAL in words and home.resolve() == Path.cwd():  # else its experiments are not those that are found here
+        try:
+            problems: Sequence[Problem] = compose.compose(words[words.index(_TRIAL) + 1 :]).problems
+        except InputError as error:
+            problems = error.problems
+        for problem in problems:
+            typed = problem.where == compose.COMMAND_LINE
+            yield replace(problem, where=document.where(key)) if typed else problem
 
 
-def _concurrency(document: Document) -> Iterator[Problem]:
-    value = document.data.get("trialConcurrency")
-    if not isinstance(value, int) or value < 1:
+def _values(document: Document) -> Iterator[Problem]:
+    data = document.data
+    value = data.get("trialConcurrency")
+    if not _is_whole(value, 1):
         yield Problem(key="trialConcurrency", got=repr(value), expected="how many trials run at once, 1 or more")
+    for key, least in (("maxTrialNumber", 1), ("maxTrialNum", 1), ("trialGpuNumber", 0)):
+        if data.get(key) is not None and not _is_whole(data[key], least):
+            yield Problem(key=key, got=repr(data[key]), expected=f"a whole number, at least {least}")
+    for key in ("maxExperimentDuration", "maxTrialDuration", "maxExecDuration"):
+        if data.get(key) is not None and not re.fullmatch(r"\d+[smhd]?", str(data[key])):
+            yield Problem(key=key, got=repr(data[key]), expected="a number with its unit: 90s, 30m, 2h or 1d")
+    where = data.get("trialCodeDirectory")
+    if where is not None and not (document.path.parent / str(where)).is_dir():
+        yield Problem(key="trialCodeDirectory", got=repr(where), expected="a directory")
+    service = data.get("trainingService")
+    platform = service.get("platform") if isinstance(service, Mapping) else data.get("trainingServicePlatform")
+    if platform not in _PLATFORMS:
+        key = "trainingServicePlatform" if "trainingServicePlatform" in data else "trainingService.platform"
+        near = nearest(str(platform), _PLATFORMS)
+        yield Problem(key=key, got=repr(platform), expected=f"one of {', '.join(_PLATFORMS)}", nearest=near)
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _space(document: Document) -> tuple[Space | None, list[Problem]]:
