@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,9 +15,10 @@ from litune import ledger as ledgers
 from litune.space_file import parse
 from litune.table import TrialRow
 from litune.trial import Job, TrialState
+from tests.faults import writer
 from tests.test_space_file import descriptions
 
-seeds = st.integers(0, 2**32)
+seeds = st.integers(0, 2**32 - 1)
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +66,15 @@ def test_what_a_searcher_of_rays_draws_is_in_the_space(description, seed):
     for trial in "ab":
         latents = searcher.suggest(trial)
         assert space.misfits(space.draw(lambda key, drawn=latents: drawn[native.flat(key)])) == []
+
+
+def test_a_ledger_that_said_more_of_a_trial_is_read_as_it_is(tmp_path):
+    url = ledgers.storage_url(tmp_path, None)
+    ledger = writer.opened(url, "it")
+    writer.record(ledger, 0)
+    ledger.close()
+    row = ledgers.Ledger(url, "it").rows[0]
+    before = {"seed": 0, "seconds": 0.25, "started": 1.0625, "state": "COMPLETE", "fingerprint": row.fingerprint()[:32]}
+    with sqlite3.connect(tmp_path / ledgers.FILE) as file:
+        file.execute("update trial_user_attributes set value_json = ?", (json.dumps(before),))
+    assert ledgers.Ledger(url, "it").rows == {0: replace(row, started=1.0625, seconds=0.25)}

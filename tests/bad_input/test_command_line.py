@@ -21,6 +21,8 @@ SEARCH = {
     "backend by its name": (["backend.name=ray"], ["backend.name: got 'ray'", "choose it by backend=ray"]),
     "key of another backend": (["backend.num_cpus=2"], ["command line: backend.num_cpus: got an unknown key"]),
     "unknown experiment": (["experiment=mien"], ["command line: experiment: got mien", "did you mean mine?"]),
+    "experiment with its suffix": (["experiment=mine.yml"], ["experiment: got mine.yml; ", "did you mean mine?"]),
+    "letters beyond ASCII": (["experiment=übung"], ["quote it for the shell and for Hydra: 'experiment=\"übung\"'"]),
     "two values": (["search.trials=3,4"], ["command line: search.trials: got 3,4; expected one value", "add -m"]),
     "no value": (["hello world"], ["command line: got 'hello world'; expected KEY=VALUE"]),
     "unclosed brace": (["name={a"], ["command line: name: got 'name={a'"]),
@@ -110,7 +112,16 @@ def test_all_mistakes_of_a_command_line_come_at_once(project):
     assert len(result[2].splitlines()) == 5
 
 
+def test_an_experiment_may_have_a_name_of_any_letters(project):
+    project.write("experiments/meine übung.yaml", (project.root / "experiments/mine.yaml").read_text())
+    project.write("search_spaces/meine übung.json", (project.root / "search_spaces/mine.json").read_text())
+    code, out, err = project.search('experiment="meine übung"', "--cfg", "job")
+    assert (code, err) == (0, "")
+    assert "search_spaces/meine übung.json" in out
+
+
 SPACE_KEYS = {
+    "an argument without its section": ("lr", "for the model's argument: model.lr"),
     "unknown trainer option": ("trainer.max_epoch", "did you mean trainer.max_epochs?"),
     "unknown section": ("modle.lr", "expected a key below model, data"),
     "what the search itself is made of": ("search.trials", "expected a key below model, data"),

@@ -74,6 +74,23 @@ def test_a_file_that_is_no_ledger_is_refused(project, begun):
     project.assert_refused(project.search(*WORDS), f"{begun}: cannot be used as a ledger: file is not a database")
 
 
+def test_a_ledger_that_cannot_be_opened_where_nothing_can_be_written_is_to_be_copied(project, begun, monkeypatch):
+    begun.unlink()
+    begun.mkdir()
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    project.assert_refused(project.litune("trials", "it"), f"{begun}: cannot be used as a ledger", "copy the run to a")
+
+
+@pytest.mark.parametrize("lost", ["ledger.db", "config.yaml", "space.json"])
+def test_a_run_that_lacks_a_file_is_refused_and_none_is_made(project, begun, lost):
+    (begun.parent / lost).unlink()
+    code, _, err = project.litune("trials", "it")
+    assert code == 2
+    assert lost in err
+    assert "no such file" in err
+    assert not (begun.parent / lost).exists()
+
+
 def test_a_ledger_that_was_cut_is_refused(project, begun):
     begun.write_bytes(begun.read_bytes()[:4096])
     code, _, err = project.search(*WORDS)

@@ -7,6 +7,7 @@ import pytest
 MODEL = {
     "not importable": ("my_nett.Net", ["there is no module my_nett", "did you mean my_net.Net?"]),
     "no such class": ("my_net.Nett", ["expected a class in my_net: Net", "did you mean my_net.Net?"]),
+    "a colon": ("my_net:Net", ["got 'my_net:Net'", "did you mean my_net.Net?"]),
     "not a dotted name": ("Net", ["expected the dotted name of a class"]),
     "outside the allow-list": ("sklearn.svm.SVC", ["add it to the config: allow: [sklearn]"]),
     "a function that loads pickles": ("torch.load", ["expected a class that a training is made of"]),
