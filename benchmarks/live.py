@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--part", type=float, default=1.0, help="of the batches of an MNIST epoch, for both")
     given = parser.parse_args()
     print(
-        "experiment  seed | loop: score, s, epochs | litune: score, s, epochs | to the loop's score: s, epochs, ratio"
+        "experiment  seed | loop: score, s, epochs | litune: score, s, epochs | to the loop's score: s, epochs, ratios"
     )
     for experiment in given.experiments:
         metric, mode = METRICS[experiment]
@@ -100,9 +100,13 @@ def main() -> None:
             line = f"{experiment:11} {seed:4} "
             for who, values in sought.items():
                 line += f"| {scores[who]:.4f} {values[-1][0]:6.1f} {len(values):4} "
-            line += "| not reached" if ours is None else f"| {ours[0]:6.1f} {ours[1]:4} {ours[0] / theirs[0]:.2f}"
+            if ours is None:
+                line += "| not reached"
+            else:
+                whole = sought["loop"][-1][0]
+                line += f"| {ours[0]:6.1f} {ours[1]:4} {ours[0] / theirs[0]:.2f} {ours[0] / whole:.2f}"
             print(line, flush=True)
-        print(f"({metric}, {mode}; ratio: of the times until the loop's final score is reached first)")
+        print(f"({metric}, {mode}; ratios: to the loop's time until its final score, and to all of its time)")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 
 from litune import cli
+from litune import ledger as ledgers
+from litune.objective import Objective
+from litune.space import Space, uniform
+from litune.study import Study
+from litune.terms import Effort, Terms
+from litune.trial import Outcome, TrialState
 from tests.faults.searches import PROJECT, command, finish, start
 
 pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
@@ -63,7 +69,7 @@ def test_the_epochs_of_so_many_trainings_are_spread_over_more_trials(undisturbed
     assert len(table) > 6
     assert {row["state"] for row in table} == {"COMPLETE", "PRUNED"}
     for row in table:
-        assert len(row["history"]) == (4 if row["state"] == "COMPLETE" else 1)
+        assert (len(row["history"]) == 4) == (row["state"] == "COMPLETE")
         assert row["score"] == row["history"][-1][1]
 
 
@@ -156,3 +162,25 @@ def test_auto_continues_trials_where_it_can_and_says_why(tmp_path: Path) -> None
     assert len({json.dumps(row["params"]) for row in table}) == len(table)
     words = ["search.algorithm=auto", "search.trials=1", "search.pruner=median"]
     assert "auto is tpe: search.pruner=median stops whole trials" in search(tmp_path, *words, name="pruned")
+
+
+def test_the_time_of_a_trial_is_that_of_all_its_legs(tmp_path: Path) -> None:
+    ledger = ledgers.create(ledgers.storage_url(tmp_path, None), "it", metric="score", maximize=True, about={})
+    study = Study(
+        config={},
+        space=Space.of({"x": uniform(0, 1)}),
+        objective=Objective(metric="score"),
+        terms=Terms(algorithm="asha", pruner="none", seed=1, seed_per_trial=False, lag=1, threads=1, max_steps=3),
+        effort=Effort(trials=4, steps=12, parallel=1, trial_timeout=10.0),
+        ledger=ledger,
+        directory=tmp_path,
+    )
+    left = {}
+    while job := study.ask():
+        left.setdefault(job.number, []).append(job.timeout)
+        until = job.until or 3
+        state = TrialState.COMPLETE if until == 3 else TrialState.PAUSED
+        history = dict.fromkeys(range(1, until + 1), job.params["x"])
+        study.tell(job.number, Outcome(state=state, score=job.params["x"], history=history, seconds=6.0))
+    study.close()
+    assert {tuple(timeouts) for timeouts in left.values()} == {(10.0,), (10.0, 4.0)}

@@ -75,10 +75,11 @@ def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
 def warnings(config: DictConfig) -> list[str]:
     """Return what is not wrong, but may surprise."""
     found = []
-    if lag_of(config) > (config.search.lag or LAG):
+    lag = lag_of(config, config.search.algorithm)
+    if lag > (config.search.lag or LAG):
         found.append(
-            f"search.lag is raised to {lag_of(config)}, as so many trials run at once: the trials that are tried "
-            "are other ones than with a smaller search.parallel"
+            f"search.lag is raised to {lag} or more, as so many trials run at once: the trials that are tried are "
+            "other ones than with a smaller search.parallel"
         )
     kind = surroundings.network(Path(config.search.runs))
     if kind and not config.search.storage:

@@ -56,7 +56,7 @@ def terms_of(config: DictConfig, algorithm: str, space: Space, before: Iterable[
         pruner=search.pruner,
         seed=config.seed,
         seed_per_trial=search.seed_per_trial,
-        lag=lag_of(config),
+        lag=lag_of(config, algorithm),
         threads=threads_of(config),
         max_steps=legs.steps_of(config),
         enqueue=enqueued.read(config, space),

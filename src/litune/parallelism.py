@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
+from litune.terms import LEGS
 from litune.workers import limits
 
 LAG = 4  # docs/decisions/lag.md
+_SPREAD = 4  # times the workers, where trials go in legs: an epoch of one takes much longer than one of another
 
 
 def parallel_of(config: DictConfig) -> int:
@@ -15,9 +17,12 @@ def parallel_of(config: DictConfig) -> int:
     return config.search.parallel or max(1, devices // devices_a_trial(config))
 
 
-def lag_of(config: DictConfig) -> int:
-    """Return how far behind its own number a trial sees others: as asked, but at least as many as run at once."""
-    return max(config.search.lag or LAG, parallel_of(config))
+def lag_of(config: DictConfig, algorithm: str) -> int:
+    """Return how far behind a decision sees others: as asked, but enough for as many as run at once."""
+    asked, parallel = config.search.lag or LAG, parallel_of(config)
+    if parallel <= asked:
+        return int(asked)
+    return parallel * (_SPREAD if algorithm in LEGS else 1)
 
 
 def threads_of(config: DictConfig) -> int:

@@ -1,7 +1,8 @@
-"""What a search does next: decision k, a pure function of the seed, k, and the results of the decisions <= k - lag.
+"""What a search does next: decision k, a pure function of the seed, k, and the results that it may see.
 
-A decision starts a trial or continues one, up to a step. The decisions in between are known without their results: the
-params that they try, and how far they go. Trials in one go are the plan of most algorithms: decision k is trial k.
+A decision starts a trial or continues one, up to a step. Those whose results may not be seen yet are known by the
+params that they try, and how far they go. Trials in one go are the plan of most algorithms: decision k is trial k, and
+sees the results of the decisions <= k - lag.
 """
 
 from __future__ import annotations
@@ -69,8 +70,10 @@ class WholeTrials:
 class Legs:
     """Trials in legs, by an algorithm that decides on Runs.
 
-    A decision that finds nothing to do while others are out is passed over: the next one sees more. `queue` holds the
-    params of the first trials. A trial costs the steps that it was to take by its last leg, at least one.
+    A leg's result is seen once the legs decided from then on, itself the first, are `lag` times as long as it is: about
+    when it ends if `lag` workers train. For legs of one length that is the rule of trials in one go. A decision that
+    finds nothing to do while others are out is passed over: the next one sees one more. `queue` holds the params of the
+    first trials. A trial costs the steps that it was to take by its last leg, at least one.
     """
 
     def __init__(
@@ -88,8 +91,10 @@ class Legs:
         self._decide, self._lag, self._steps, self._queue = decide, lag, steps, queue
         self._sign = 1.0 if maximize else -1.0
         self._trials = {leg.decision: row.number for row in rows.values() for leg in row.legs}  # by their decisions
-        self._number = max(self._trials, default=-1) + 1  # of the next decision
-        self._frontier = 0  # every decision below it has ended
+        self._number = 0  # of the next decision
+        self._clock = 0  # the steps of all legs decided so far, and what was skipped when decisions were passed over
+        self._unseen: dict[int, int] = {}  # decision -> when on that clock its result is seen
+        self._walk(rows)
         self._ahead: Decision | None = None
         self._seen: dict[int, tuple[TrialRow, bool, Run]] = {}
 
@@ -100,7 +105,8 @@ class Legs:
             return None
         number, self._ahead = self._number, None
         self._trials[number] = len(rows) if decision.trial is None else decision.trial
-        self._number += 1
+        legs = rows[decision.trial].legs if decision.trial is not None else ()
+        self._decided(decision.until - (legs[-1].until if legs else 0))
         return number, decision
 
     def over(self, rows: Rows) -> bool:
@@ -112,25 +118,49 @@ class Legs:
         return sum(_cost(row.legs[-1].until if self._out(row) else len(row.history)) for row in rows.values())
 
     def _look(self, rows: Rows) -> Decision | None:
-        while self._ahead is None and self._number - self._lag < self._ended(rows):
+        while self._ahead is None and not any(self._flying(rows, number) for number in self._due()):
+            for number in self._due():
+                del self._unseen[number]
             runs = [self._run(rows[number]) for number in range(len(rows))]
             left = self.total - sum(_cost(run.until or len(rows[number].history)) for number, run in enumerate(runs))
             self._ahead = self._decide(self._number, runs, left) if left > 0 else None
             if self._ahead is None and not any(run.until for run in runs):
                 return None
             if self._ahead is None:
-                self._number += 1
+                self._passed_over()
             elif self._ahead.trial is None and len(rows) < len(self._queue):
                 self._ahead = replace(self._ahead, params=self._queue[len(rows)])
         return self._ahead
 
-    def _ended(self, rows: Rows) -> int:
-        while self._frontier < self._number:
-            trial = self._trials.get(self._frontier)
-            if trial is not None and rows[trial].legs[-1].decision == self._frontier and self._out(rows[trial]):
-                break
-            self._frontier += 1
-        return self._frontier
+    def _walk(self, rows: Rows) -> None:
+        """Go through the decisions that are recorded, to where the clock stands."""
+        lengths = {}
+        for row in rows.values():
+            for before, leg in zip((0, *(leg.until for leg in row.legs)), row.legs, strict=False):
+                lengths[leg.decision] = leg.until - before
+        while self._number <= max(lengths, default=-1):
+            self._unseen = {number: at for number, at in self._unseen.items() if at > self._clock}
+            if self._number in lengths:
+                self._decided(lengths[self._number])
+            else:
+                self._passed_over()
+
+    def _decided(self, length: int) -> None:
+        self._unseen[self._number] = self._clock + self._lag * _cost(length)
+        self._clock += _cost(length)
+        self._number += 1
+
+    def _passed_over(self) -> None:
+        self._clock = min(self._unseen.values())
+        self._number += 1
+
+    def _due(self) -> list[int]:
+        """Return the decisions whose results the next one sees, and none before it has."""
+        return [number for number, at in self._unseen.items() if at <= self._clock]
+
+    def _flying(self, rows: Rows, number: int) -> bool:
+        row = rows[self._trials[number]]
+        return row.legs[-1].decision == number and self._out(row)
 
     @staticmethod
     def _out(row: TrialRow) -> bool:
@@ -138,7 +168,7 @@ class Legs:
 
     def _run(self, row: TrialRow) -> Run:
         """Return the trial as the next decision may see it; the same one while nothing has changed about it."""
-        seen = row.legs[-1].decision <= self._number - self._lag
+        seen = row.legs[-1].decision not in self._unseen
         held = self._seen.get(row.number)
         if held is None or held[0] is not row or held[1] is not seen:
             held = self._seen[row.number] = row, seen, self._known(row) if seen else self._pending(row)

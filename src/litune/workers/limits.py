@@ -95,7 +95,7 @@ def alarm(trial: float | None, search: float | None = None) -> Iterator[None]:
         return
 
     def ring(_number: int, _frame: object) -> None:
-        raise TimeoutError(f"the trial ran longer than search.trial_timeout={trial} s")
+        raise TimeoutError(f"the trial ran longer than the {min(ends):g} s that search.trial_timeout left it")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, max(0.001, min(ends)))

@@ -191,7 +191,10 @@ class Parent:
         if code != 0:
             seconds = time.monotonic() - client.started
             if client.ended_by == "deadline":
-                kind, message = FailureClass.TIMEOUT, f"ran longer than search.trial_timeout={client.timeout:g} s"
+                kind, message = (
+                    FailureClass.TIMEOUT,
+                    f"ran longer than the {client.timeout:g} s that search.trial_timeout left it",
+                )
             elif code < 0:
                 kind, message = FailureClass.KILLED, f"killed by {signal.Signals(-code).name}"
             else:
