@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # a full or read-only disk and the like, at a place where nothing was to be checked beforehand: no fault of the program
 _SURROUNDINGS = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EISDIR, errno.ENOTDIR,
-    errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE,
+    errno.EMFILE, errno.ENFILE, errno.EFBIG, errno.ENAMETOOLONG, errno.ESTALE,
 )  # fmt: skip
 
 

@@ -153,7 +153,7 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     if study.stopped:
         console.print(f"stopped early: {study.stopped}", soft_wrap=True, markup=False)
     console.print(f"digest {study.digest()}", soft_wrap=True)
-    return 0 if study.best() or not study.failed_alike else 1
+    return 0 if study.best() or not any(row.failure for row in study.rows.values()) else 1
 
 
 def _conclude(config: DictConfig, console: Console, study: Study) -> None:

@@ -101,7 +101,7 @@ def _found(config: DictConfig, space: Space) -> SearchResult:
     result = SearchResult(ended.directory)
     if ended.code:
         message = next(row.failure.message for row in result.rows if row.failure)
-        raise SearchFailed(f"every trial failed alike; the first one: {message}")
+        raise SearchFailed(f"no trial was completed; the first failure: {message}")
     return result
 
 

@@ -51,7 +51,6 @@ class Study:
         self.parallel = effort.parallel
         self.running: dict[int, Job] = {}
         self.stopped = ""  # why no further trial is started, if that was decided before the last one
-        self.failed_alike = False
         self.began = time.monotonic()
         self._ledger = ledger
         known = [trial for run in earlier for trial in run.trials]
@@ -253,5 +252,4 @@ class Study:
         """End the search when the first trials of this command failed alike, and none ever came to an end."""
         alike = self._alike.note(outcome.failure)
         if alike and outcome.failure and all(row.failure for row in self.rows.values() if row.ended):
-            self.failed_alike = True
-            self.stopped = f"the first {self.effort.equal_failures} trials failed alike:\n{outcome.failure.message}"
+            self.stopped = f"the first {self.effort.equal_failures} trials failed alike"

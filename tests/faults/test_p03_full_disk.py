@@ -39,9 +39,10 @@ def test_a_ledger_that_cannot_grow_keeps_what_was_durable_and_names_its_path(tmp
 
 def test_a_search_on_a_full_disk_ends_with_the_path_and_is_continued(tmp_path: Path) -> None:
     words = command(tmp_path, "search.algorithm=random", "search.trials=40", "logger.csv=null")
-    done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, preexec_fn=limited(250_000), timeout=200)
-    assert done.returncode == 1
-    assert "ledger.db: " in done.stderr
-    assert "Traceback" not in done.stderr
+    for most, named in ((100, f"{tmp_path}/it: File too large"), (250_000, "ledger.db: ")):
+        done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, preexec_fn=limited(most), timeout=200)
+        assert done.returncode == 1
+        assert named in done.stderr
+        assert "Traceback" not in done.stderr
     finish(words)
     assert len(table(tmp_path)) == 40

@@ -35,5 +35,7 @@ def test_a_search_ends_by_its_deadline_and_can_be_continued(backend: str, fault:
         assert {row["state"] for row in left} == {"PAUSED"}
         assert not left_behind()
         again = ["search.trial_timeout=1", "search.trials=1"]
-        assert faulty(tmp_path, fault, *again, backend=backend).returncode == 0
+        done = faulty(tmp_path, fault, *again, backend=backend)
+        assert done.returncode == 1
+        assert "trial 0 failed first: timeout" in done.stdout
         assert rows(tmp_path / "it")[0]["failure"]["kind"] == "timeout"

@@ -12,6 +12,7 @@ from litune.report.console import brief, print_leaderboard
 from litune.report.facts import Facts, best_so_far, gather
 from litune.report.importance import importances
 from litune.report.progress import in_legs, saved_by_pruning, whole_length
+from litune.table import TrialRow
 
 _HEIGHT, _WIDTH = 7, 60
 _FEWEST = 4  # complete trials; fewer, or a best that never improved, make no curve
@@ -22,6 +23,9 @@ def print_ending(console: Console, directory: Path) -> None:
     facts = gather(str(directory))
     metric, maximize = facts.objective.metric, facts.objective.maximize
     print_leaderboard(console, facts.rows, metric=metric, maximize=maximize)
+    if not facts.board:
+        for line in _first_failure(facts.rows, directory):
+            console.print(line, markup=False, soft_wrap=True)
     for line in curve(facts, min(_WIDTH, console.width - 12)):
         console.print(line, markup=False, soft_wrap=True)
     if found := importances(facts, samples=0):
@@ -71,3 +75,13 @@ def _filled(best: Sequence[tuple[int, float]], last: int, columns: int) -> list[
         value = reached.get(column, value)
         filled.append((column, value))
     return filled
+
+
+def _first_failure(rows: Sequence[TrialRow], directory: Path) -> list[str]:
+    """Return why the first trial that failed did, with its traceback's end and its log, as lines; none if none did."""
+    for row in rows:
+        if row.failure:
+            log = directory / "trials" / f"{row.number:04d}" / "log.txt"
+            said = [f"trial {row.number} failed first: {row.failure.kind.value}", row.failure.message]
+            return [*said, f"its log: {log}"] if log.exists() else said
+    return []
