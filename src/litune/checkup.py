@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from litune import identity, lock, processes, runs
 from litune.errors import InputError, LedgerDamaged, Problem, SearchAbsent, StudyLocked
 from litune.ledger import FILE, Ledger
+from litune.schema import NAME_PATTERN
 from litune.space import Space
 from litune.trial import TrialState
 
@@ -89,7 +91,9 @@ def _to_mend(problems: Sequence[Problem]) -> list[Finding]:
 
 def _renaming(directory: Path, names: Sequence[str]) -> Callable[[], object] | None:
     """Return what gives a renamed run directory back the name of the one search in its ledger, where that is free."""
-    home = directory.with_name(names[0]) if len(names) == 1 else directory
+    if len(names) != 1 or not re.fullmatch(NAME_PATTERN, names[0]):
+        return None
+    home = directory.with_name(names[0])
     return None if home.exists() else functools.partial(directory.rename, home)
 
 
