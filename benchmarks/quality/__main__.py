@@ -1,4 +1,4 @@
-"""Compare the searches: `python -m benchmarks.quality --tables ../shared/tables`; again to go on where it stopped.
+"""Compare the searches: `python -m benchmarks.quality --tables DIR`; again to go on where it stopped.
 
 Every run is one line of the results file; the report is made from all of its lines.
 """
