@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,10 @@ import pytest
 
 from litune import cli
 from tests.faults import postgres
+
+# where the tests run in the background (`&`, nohup) these are ignored, and so they would be by every search they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 NET = """\
 import pytorch_lightning as pl
