@@ -3,8 +3,8 @@
 The directory of the tables has them as these two publish them, and they are not part of litune:
 
 lcbench/       model.onnx and encoding.json of YAHPO Gym's `lcb` (Pfisterer et al. 2022, github.com/slds-lmu/yahpo_data)
-taskset6.npz   of TaskSet (Metz et al. 2020, arXiv:2002.11887) 6 tasks, 1,000 Adam configurations each: the arrays tasks (6),
-               hp_names (8), hp (1000, 8; all positive) and valid (6, 1000, 51; the losses, NaN where it diverged)
+taskset6.npz   of TaskSet (Metz et al. 2020, arXiv:2002.11887) 6 tasks, 1,000 Adam configurations each: the arrays tasks
+               (6), hp_names (8), hp (1000, 8; all positive), valid (6, 1000, 51; the losses, NaN where it diverged)
 """
 
 from __future__ import annotations
