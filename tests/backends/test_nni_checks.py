@@ -54,6 +54,7 @@ def test_a_good_file_has_no_problems(tmp_path):
         ("trialConcurrency", "trialConcurency", "did you mean trialConcurrency?"),
         ("trialConcurrency: 2", "trialConcurrency: 0", "1 or more"),
         ("trialCommand: python -m litune.backends.nni.trial experiment=tiny\n", "", "trialCommand: got nothing"),
+        ("nni.trial experiment=tiny", "nni.trial 'name=it", "(No closing quotation)"),
         ("GridSearch", "GridSerch", "did you mean GridSearch?"),
         ("{name: GridSearch}", "GridSearch", "expected a section, as tuner: {name: GridSearch}"),
         ("trialConcurrency: 2", "trialConcurrency: 2\nmaxTrialNumber: ten", "maxTrialNumber: got 'ten'"),

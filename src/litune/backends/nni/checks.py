@@ -131,7 +131,11 @@ def _command(document: Document) -> Iterator[Problem]:
         expected = "python -m litune.backends.nni.trial experiment=NAME"
         yield Problem(key=key, got="nothing", expected=expected)
         return
-    words = shlex.split(str(command))
+    try:
+        words = shlex.split(str(command))
+    except ValueError as error:  # a quote that is not closed
+        yield Problem(key=key, got=repr(command), expected=f"a command of the shell ({error})")
+        return
     home = document.path.parent / str(document.data.get("trialCodeDirectory") or ".")
     if _TRIAL in words and home.resolve() == Path.cwd():  # else its experiments are not those that are found here
         try:
