@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import shutil
 import signal
 from pathlib import Path
 
@@ -74,18 +73,13 @@ def test_a_killed_search_is_continued_to_the_same_table(
     with tally("P1", backend) as of_driver, tally("P1", f"{backend}, whole tree") as of_all:
         left = count(*KILLS[backend])
         while left > 0:
-            kills = min(left, A_SEARCH)
+            kills, runs = min(left, A_SEARCH), tmp_path / f"left-{left:03}"
             with of_driver.attempt(kills - kills // 2), of_all.attempt(kills // 2):
-                kill_some(
-                    tmp_path,
-                    command(tmp_path, *TPE, f"search.trials={MOST}", backend=backend),
-                    of_driver.rng,
-                    kills,
-                )
-                trials = begun(tmp_path) + 2  # what has begun, and the next ones
-                finish(command(tmp_path, *TPE, f"search.trials={trials}", backend=backend))
-                assert table(tmp_path) == whole[:trials]
-            shutil.rmtree(tmp_path / "it", ignore_errors=True)
+                words = command(runs, *TPE, f"search.trials={MOST}", backend=backend)
+                kill_some(runs, words, of_driver.rng, kills)
+                trials = begun(runs) + 2  # what has begun, and the next ones
+                finish(command(runs, *TPE, f"search.trials={trials}", backend=backend))
+                assert table(runs) == whole[:trials]
             left -= kills
 
 
