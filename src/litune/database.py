@@ -54,6 +54,17 @@ def _durable(connection: Any, _record: Any) -> None:
 
 
 @contextlib.contextmanager
+def at_one_moment(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Connect so that all statements see the database as it was at the first, whatever others commit meanwhile."""
+    with engine.connect() as connection:
+        if engine.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")  # sqlite3 begins a transaction for writing only
+        else:
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+
+
+@contextlib.contextmanager
 def translated(url: str) -> Iterator[None]:
     """Raise LedgerDamaged for what the database or Optuna raises meanwhile."""
     try:

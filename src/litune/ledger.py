@@ -90,7 +90,7 @@ class Ledger:
         self._url = url
         with database.translated(url):
             self._engine: sa.Engine = (storage or database.opened(url)).engine
-            with self._engine.connect() as connection:
+            with database.at_one_moment(self._engine) as connection:
                 try:
                     self._study, self.about = _find_study(connection, url, name)
                     self._ids, self.rows, self._apart = _read(connection, self._study)

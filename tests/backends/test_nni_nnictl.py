@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ pytest.importorskip("nni")
 
 import psutil
 
+import litune
 from litune.backends.nni import env
+from litune.errors import InputError
+from litune.table import TrialRow
 
 PROJECT = Path(__file__).parent / "project"
 TRIAL = f"{sys.executable} -m litune.backends.nni.trial experiment=tiny search.runs=runs seed=7"
@@ -78,7 +82,11 @@ class Experiment:
         self.id = next(iter(json.loads(registry.read_text())))
 
     def resume(self) -> None:
-        self.nnictl("resume", self.id, "--port", str(self.port))
+        for _ in range(3):  # nnictl waits 3 s for its manager, which may need longer on a busy machine
+            said = self.nnictl("resume", self.id, "--port", str(self.port))
+            if "Web portal" in said:
+                return
+        raise AssertionError(said)
 
     def manager(self) -> psutil.Process:
         registry = self.project.parent / "nni-experiments" / ".experiment"
@@ -91,15 +99,18 @@ class Experiment:
         )
         return done.stdout
 
-    def table(self) -> list[dict]:
-        return json.loads(self.litune("trials", "--format", "json") or "[]")
-
-    def ended(self) -> int:
-        return sum(row["state"] != "RUNNING" for row in self.table())
+    def rows(self) -> list[TrialRow]:
+        try:
+            return litune.SearchResult(self.project / f"runs/nni-{self.id}").rows
+        except InputError:  # no trial has made the run yet
+            return []
 
     def wait_for(self, count: int, seconds: float = 120) -> None:
+        self.wait(lambda: sum(row.ended for row in self.rows()) >= count, seconds)
+
+    def wait(self, true: Callable[[], bool], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
-        while self.ended() < count:
+        while not true():
             assert time.monotonic() < deadline, self.litune("trials")
             time.sleep(0.3)
 
@@ -154,10 +165,10 @@ def test_a_score_belongs_to_its_params_at_any_concurrency(experiment: Experiment
     space = {"searchSpaceFile": "search_spaces/tiny.json"}
     experiment.create({**NOW, **space, "trialConcurrency": concurrency, "maxTrialNumber": 16, "tuner": tuner})
     experiment.wait_for(16)
-    for row in experiment.table():
-        params = row["params"]
+    for row in experiment.rows():
+        params = row.params
         value = params["model.x"] + 10 * params["model.y"] + 100 * params["model.k"] + 1000 * ord(params["model.kind"])
-        assert math.isclose(row["score"], value + 0.5 * 3, abs_tol=2e-3)
+        assert math.isclose(row.score, value + 0.5 * 3, abs_tol=2e-3)
 
 
 def test_the_manager_listens_on_this_machine_only(experiment: Experiment) -> None:
@@ -169,15 +180,12 @@ def test_the_manager_listens_on_this_machine_only(experiment: Experiment) -> Non
 def test_a_killed_manager_leaves_nothing_behind_and_its_resumed_experiment_the_undisturbed_table(
     experiment: Experiment,
 ) -> None:
-    slow = "trainer.max_epochs=120"
+    slow = "trainer.max_epochs=60"
     experiment.create({**NOW, "trialCommand": f"{TRIAL} {slow}"})
     experiment.wait_for(2)
-    time.sleep(1.5)  # into the trials that follow
+    experiment.wait(lambda: any(not row.ended and row.history for row in experiment.rows()))
     experiment.manager().send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while (left := experiment.processes()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not left
+    experiment.wait(lambda: not experiment.processes(), 10)
     experiment.resume()
     experiment.wait_for(8)
     assert experiment.litune("digest").split()[-1] == digest_of_an_undisturbed_grid(experiment, slow)
@@ -189,8 +197,8 @@ def test_where_no_driver_can_be_had_the_trials_run_by_themselves_and_say_so(expe
     experiment.wait_for(2, 240)
     logs = experiment.project.parent / "nni-experiments" / experiment.id / "environments" / "local-env" / "trials"
     assert "no driver can be had" in "".join(path.read_text() for path in logs.glob("*/trial.stderr"))
-    assert {row["state"] for row in experiment.table()} == {"COMPLETE"}
-    assert len({tuple(row["params"].items()) for row in experiment.table()}) == 2
+    assert {row.state for row in experiment.rows()} == {"COMPLETE"}
+    assert len({tuple(row.params.items()) for row in experiment.rows()}) == 2
 
 
 def test_a_mistake_in_the_experiment_is_told_in_the_trials_own_log(experiment: Experiment) -> None:

@@ -1,10 +1,14 @@
-"""P7: writers beside each other, a study each in one database, get no error and lose nothing."""
+"""P7: writers beside each other, a study each in one database, get no error and lose nothing; nor does a reader."""
 
+import itertools
 import multiprocessing
 from pathlib import Path
 
+import sqlalchemy as sa
+
+from litune.ledger import Ledger
 from tests.faults.tallies import count, tally
-from tests.faults.writer import check, opened, record
+from tests.faults.writer import begin, check, end, opened, record
 
 WRITERS = 16
 
@@ -47,3 +51,39 @@ def test_writers_beside_each_other_in_postgresql_lose_nothing(postgresql: str, e
     with tally("P7", "PostgreSQL") as one, one.attempt(WRITERS * trials):
         empty(postgresql)
         assert write_at_once(postgresql, trials) == [trials] * WRITERS
+
+
+def read_while_trials_are_written(url: str) -> None:
+    """Have a trial end, and one begin, before each statement of a reader, who must see all trials as of one moment."""
+    writer, numbers = opened(url, "it"), itertools.count(1)
+    begin(writer, 0)
+    reading = False
+
+    def go_on(*_statement: object) -> None:
+        nonlocal reading
+        if reading:
+            reading = False
+            number = next(numbers)
+            end(writer, number - 1)
+            begin(writer, number)
+            reading = True
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", go_on)
+    try:
+        reading = True
+        reader = Ledger(url, "it")
+        reading = False
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", go_on)
+    assert 1 <= check(reader) == len(reader.rows) - 1 < next(numbers) - 1  # more ended while it read
+    reader.close()
+    writer.close()
+
+
+def test_a_reader_beside_a_writer_in_sqlite_sees_one_moment(tmp_path: Path) -> None:
+    read_while_trials_are_written(f"sqlite:///{tmp_path}/it.db")
+
+
+def test_a_reader_beside_a_writer_in_postgresql_sees_one_moment(postgresql: str, empty) -> None:
+    empty(postgresql)
+    read_while_trials_are_written(postgresql)

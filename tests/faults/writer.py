@@ -20,9 +20,19 @@ def opened(url: str, name: str) -> Ledger:
 
 def record(ledger: Ledger, number: int) -> None:
     """Record a trial as the driver does: its start, each report and its end are durable when they are made."""
+    begin(ledger, number)
+    end(ledger, number)
+
+
+def begin(ledger: Ledger, number: int) -> None:
+    """Record the start of a trial."""
     new = TrialRow(number=number, state=TrialState.RUNNING, params=params(number), seed=number, started=1.0)
     ledger.start(ledger.rows.get(number, new), SPACE)  # an interrupted one is run again under its number
     ledger.commit()
+
+
+def end(ledger: Ledger, number: int) -> None:
+    """Record the reports and the end of a trial that was begun."""
     for step in range(1, REPORTS + 1):
         ledger.report(number, step, value(number, step))
         ledger.commit()
