@@ -92,7 +92,10 @@ def _init(options: dict[str, Any], address: str | None) -> None:
     import ray
 
     try:
-        ray.init(**options)
+        try:
+            ray.init(**options)
+        except ConnectionAbortedError:  # a cluster's client server starts one for each client, which fails at times
+            ray.init(**options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
             raise SearchFailed(f"Ray did not start: {error}") from error
