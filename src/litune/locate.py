@@ -231,7 +231,18 @@ def _broken(path: str, error: BaseException) -> Problem:
         own = [frame for frame in frames if Path(frame.filename).is_relative_to(Path.cwd())]
         file, line = ((own or frames)[-1].filename, (own or frames)[-1].lineno) if frames else (path, None)
     place = f"{shown(Path(file))}:{line}" if line else file
-    return Problem(got=path, expected="a module that can be imported", cure=f"{place}: {said}")
+    hider = _hider(error)
+    cure = f"rename {hider}, which hides a library" if hider else f"{place}: {said}"
+    return Problem(got=path, expected="a module that can be imported", cure=cure)
+
+
+def _hider(error: BaseException) -> str:
+    """Return the module that was found in place of the package that the import wanted; "" if none."""
+    package, dot, _ = (getattr(error, "name", None) or "").partition(".")
+    found = sys.modules.get(package)
+    if not (isinstance(error, ModuleNotFoundError) and dot and found) or hasattr(found, "__path__"):
+        return ""
+    return shown(Path(found.__file__ or package))
 
 
 def _refused(path: str, target: Any, trusted: frozenset[str], here: str) -> Problem | None:

@@ -80,3 +80,9 @@ def test_a_module_that_cannot_be_imported_is_told_once_with_its_line(project, ca
     result = project.train("experiment=mine")
     project.assert_refused(result, *said)
     assert len(result[2].splitlines()) == 1
+
+
+def test_a_file_that_hides_a_library_is_to_be_renamed(project):
+    project.write("xmlrpc.py", "")
+    project.write("my_net.py", "import xmlrpc.client\n")
+    project.assert_refused(project.train("experiment=mine"), "rename xmlrpc.py, which hides a library")

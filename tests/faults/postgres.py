@@ -6,6 +6,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def _free_port() -> int:
 
 
 def _run(words: list[object], who: dict[str, object]) -> None:
-    mute = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # the server would hold a pipe open
-    done = subprocess.run([str(word) for word in words], cwd="/", check=False, **mute, **who)
-    if done.returncode:
-        raise Absent(f"{' '.join(map(str, words))} fails")
+    with tempfile.TemporaryFile() as said:  # not a pipe, which the server would hold open
+        done = subprocess.run([str(word) for word in words], cwd="/", check=False, stdout=said, stderr=said, **who)
+        said.seek(0)
+        if done.returncode:
+            raise Absent(f"{' '.join(map(str, words))} fails: {said.read().decode().strip()[-300:]}")

@@ -89,16 +89,17 @@ def kill_group(group: int, number: int = signal.SIGKILL) -> None:
 @contextlib.contextmanager
 def alarm(trial: float | None, search: float | None = None) -> Iterator[None]:
     """Raise TimeoutError in the main thread after so many seconds, for a trial or for the search; None means never."""
-    ends = [seconds for seconds in (trial, search) if seconds is not None]
+    ends = [(seconds, key) for seconds, key in ((trial, "trial_timeout"), (search, "timeout")) if seconds is not None]
     if not ends:
         yield
         return
+    seconds, key = min(ends)
 
     def ring(_number: int, _frame: object) -> None:
-        raise TimeoutError(f"the trial ran longer than the {min(ends):g} s that search.trial_timeout left it")
+        raise TimeoutError(f"the trial ran longer than the {seconds:g} s that search.{key} left it")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(0.001, min(ends)))
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds))
     try:
         yield
     finally:
