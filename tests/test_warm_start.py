@@ -171,6 +171,15 @@ def test_every_algorithm_learns_and_goes_on_after_an_interruption(algorithm: str
     assert losses[0] < losses[1]
 
 
+@pytest.mark.parametrize("algorithm", ["tpe", "cmaes", "gp"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_every_algorithm_takes_a_few_earlier_trials(algorithm: str, count: int) -> None:
+    earlier = learnt(SPACE, count)
+    found = walk(algorithm, SPACE, earlier, 8)
+    assert all(not SPACE.misfits(params) for params in found)
+    assert walk(algorithm, SPACE, earlier, 8, resume_at=5) == found
+
+
 def test_earlier_trials_fade_as_the_search_gets_its_own() -> None:
     earlier = learnt(SPACE, 30)
     counts = [len(faded(earlier, own)) for own in range(FADE + 2)]

@@ -19,8 +19,8 @@ import optuna
 
 from benchmarks.quality.tables import Task
 from litune import asha
+from litune.distributions import distribution
 from litune.promotion import Decision, Run
-from litune.suggest import distribution
 from litune.thaw import Settings, Thaw
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -27,9 +27,9 @@ import optuna
 from benchmarks.quality import resumable
 from benchmarks.quality.tables import Task, lcbench
 from litune import asha
+from litune.distributions import distribution
 from litune.parallelism import LAG
 from litune.plan import Decide, Legs
-from litune.suggest import distribution
 from litune.table import Leg, TrialRow
 from litune.thaw import Thaw
 from litune.trial import TrialState

@@ -6,9 +6,10 @@ import functools
 from collections.abc import Sequence
 
 from litune import asha
+from litune.distributions import completed
 from litune.plan import Decide, Legs, Plan, Rows, WholeTrials
 from litune.space import Space
-from litune.suggest import Suggester, completed
+from litune.suggest import Suggester
 from litune.terms import Effort, Terms
 from litune.transfer import Known
 

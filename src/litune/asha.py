@@ -13,10 +13,10 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState as OptunaState
 
+from litune.distributions import distribution, drawn
 from litune.promotion import ETA, Decision, Run, promote, rungs, scores_at_depth
 from litune.seeds import stream
 from litune.space import Space
-from litune.suggest import distribution, drawn
 
 _ENOUGH = 8  # trials at a rung before TPE is fitted there
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from litune.distributions import completed
 from litune.promotion import Run
 from litune.space import Space
 from litune.thaw import Settings, Thaw
@@ -29,7 +30,7 @@ class Model:
         self._thaw = self._made()
 
     def note(self, params: Mapping[str, Any]) -> None:
-        """Take note of the next trial's params, whose score may not be seen yet."""
+        """Take note of the next trial's params, which somebody else chose."""
         self._runs.append(Run(params=params, until=1))
 
     def tell(self, number: int, outcome: Outcome) -> None:
@@ -38,8 +39,15 @@ class Model:
         curve = {1: self._sign * (outcome.score or 0.0)} if final else {}
         self._runs[number] = Run(params=params, curve=curve, over=True)
 
-    def suggest(self, number: int) -> Mapping[str, Any] | None:
-        """Return the params of the next trial; None if all have been tried."""
+    def suggest(self, number: int, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the params of the next trial, those given among them, and take note of them."""
+        chosen = None if given else self._chosen(number)
+        params = dict(chosen or completed(self._space, given, number, self._seed))
+        self.note(params)
+        return params
+
+    def _chosen(self, number: int) -> Mapping[str, Any] | None:
+        """Return the model's choice; None if all params have been tried."""
         if not self._earlier:
             decision = self._thaw.decide(number, self._runs)
         else:  # the features that are held belong to places in the list, which the earlier trials move

@@ -31,9 +31,9 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
 from litune import attribute, database
+from litune.distributions import shown
 from litune.errors import LedgerDamaged, LedgerUnwritable, SearchAbsent
 from litune.space import Space
-from litune.suggest import shown
 from litune.table import TrialRow
 from litune.trial import Outcome, TrialState
 
