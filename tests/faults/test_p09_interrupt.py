@@ -74,12 +74,16 @@ def _catches(pid: int, number: int) -> bool:
     return bool(int(mask.split()[1], 16) >> (number - 1) & 1)
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_training_that_swallows_the_interruption_is_ended_all_the_same(times: int, tmp_path: Path) -> None:
-    words = ["experiment=faulty", "model.fault=stubborn", "search.trials=1"]
+@pytest.mark.parametrize(
+    ("word", "times"), [("model.fault=stubborn", 1), ("model.fault=stubborn", 2), ("model._target_=evaluating.Net", 1)]
+)
+def test_code_that_has_python_miss_the_interruption_is_ended_all_the_same(
+    word: str, times: int, tmp_path: Path
+) -> None:
     output = tmp_path / "output"
+    words = ["experiment=faulty", word, "search.trials=1"]
     driver = start(tmp_path, *words, backend="local", project=FAULTY, output=output)
-    assert wait_for(lambda: "stubborn" in output.read_text(), 150)
+    assert wait_for(lambda: output.read_text().startswith(("stubborn", "evaluating")), 150)
     for _ in range(times):
         driver.send_signal(signal.SIGINT)
         time.sleep(0.5)
