@@ -88,6 +88,24 @@ def test_no_params_are_tried_twice_even_in_a_small_space():
     assert all(run.reached == 4 for run in runs), "with budget left, what is left to continue is continued"
 
 
+def test_in_a_wide_space_new_trials_come_mostly_from_the_region_that_is_good():
+    space = Space.of({name: loguniform(1e-8, 1.0) for name in ("lr", "l1", "l2", "x", "y", "z")})
+
+    def off(params):
+        lr, l1, l2 = (math.log10(params[name]) for name in ("lr", "l1", "l2"))
+        return max(0.0, abs(lr + 4) - 1) + max(0.0, l1 + 4) + max(0.0, l2 + 4)
+
+    good = []
+    for seed in range(3):
+        _, runs = search(
+            Thaw(space, seed=seed, steps=STEPS),
+            4 * STEPS,
+            learn=lambda params, step: -min(off(params), 3.0) * step / (step + 1) - 1 / step,
+        )
+        good.append(np.mean([off(run.params) < 0.5 for run in runs[len(runs) // 2 :]]))
+    assert np.mean(good) > 0.75, good
+
+
 def test_trials_in_flight_are_not_continued_and_new_trials_keep_clear_of_them():
     made, runs = search(Thaw(SPACE, seed=1, steps=STEPS), 6 * STEPS, workers=8)
     assert len({tuple(run.params.items()) for run in runs}) == len(runs)

@@ -17,7 +17,7 @@ from litune.thaw import Settings, Thaw
 from litune.transfer import Known, faded, scale
 from litune.trial import Outcome, TrialState
 
-_SETTINGS = Settings(share=0.0, margin=(-2.0, 0.0))
+_SETTINGS = Settings(share=0.0, margin=(-2.0, 0.0), screening=0.0)
 
 
 class Model:

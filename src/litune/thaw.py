@@ -4,15 +4,18 @@ Decision k is a pure function of (seed, k, the trials as k may see them, the epo
 (params, log step), fitted to normal scores of all values seen, predicts how each curve goes on; the decision takes the
 trial, new or old, that is likeliest to beat the best value by a small random margin by the end of its training, or of
 the budget. That is the acquisition of ifBO (Rakotoarison et al. 2024, arXiv:2404.16795) without its random horizon.
-Legs grow geometrically, and a share of the decisions goes to promotion by rank, which needs no model and keeps the
-search safe where curves cross.
+Where the best value is far above what new params promise, that likelihood is ruled by the deviation and picks what is
+least known; so about half of the decisions screen: they start the params, of many from all over the space, whose end is
+predicted best. Legs grow geometrically, and a share of the decisions goes to promotion by rank, which needs no model
+and keeps the search safe where curves cross.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,7 @@ from litune.space import Space
 
 _ENUMERATED = 1000  # a grid up to this size is a list of candidates
 Indices = NDArray[np.int64]
+Predict = Callable[[Points], tuple[Array, Array]]  # mean and deviation of curves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,9 @@ class Settings:
     fresh: int = 200
     margin: tuple[float, float] = (-4.0, -1.0)
     near: float = 0.5
+    screening: float = 0.45
+    screened: int = 1000
+    curiosity: tuple[float, float] = (-1.0, -0.3)
 
 
 class Thaw:
@@ -89,12 +96,13 @@ class Thaw:
                 return self._begin(params, left, "design")
             if not seen:
                 return None
-        if rng.random() < settings.share:
+        coin = rng.random()
+        if coin < settings.share:
             risen = promote(runs, self._ladder)
             if risen is not None:
                 index, rung = risen
                 return self._go_on(index, runs, left, "promotion", rung)
-        return self._model(rng, runs, left)
+        return self._model(rng, runs, left, screening=coin >= 1.0 - settings.screening)
 
     def _begin(self, params: Mapping[str, Any], left: float, why: str) -> Decision:
         return Decision(
@@ -141,7 +149,7 @@ class Thaw:
         """Return the candidates that are not taken."""
         return np.array([index for index, name in enumerate(self._names) if name not in taken], dtype=np.int64)
 
-    def _model(self, rng: np.random.Generator, runs: Sequence[Run], left: float) -> Decision | None:
+    def _model(self, rng: np.random.Generator, runs: Sequence[Run], left: float, *, screening: bool) -> Decision | None:
         settings, steps = self.settings, self.steps
         while len(self._rows) < len(runs):
             self._rows.append(self._features.of(runs[len(self._rows)].params))
@@ -156,6 +164,20 @@ class Thaw:
             part = np.sort(rng.choice(len(part), settings.fitted, replace=False))
         theta = curves.fit(at.rows(part), score[part], steps=settings.fit_steps)
 
+        flying = [index for index, run in enumerate(runs) if run.until]
+        pending = (
+            Points(
+                x=rows[flying],
+                tau=self._tau(np.array([runs[index].until for index in flying])),
+                trial=np.array(flying, dtype=np.int64),
+            )
+            if flying
+            else None
+        )
+        predict = partial(curves.predict, theta, at, score, pending=pending)
+        if screening and (params := self._screened(rng, runs, predict)) is not None:
+            return self._begin(params, left, "screening")
+
         open_ = [index for index, run in enumerate(runs) if run.open(steps)]
         fresh, units = self._fresh(rng, runs, trial, score)
         if not open_ and not len(fresh):
@@ -168,17 +190,7 @@ class Thaw:
         reached = np.array([runs[index].reached for index in open_] + [0] * len(fresh))
         target = np.minimum(reached + max(1, int(min(steps, left))), steps)
         queries = Points(x=queries.x, tau=self._tau(target), trial=queries.trial)
-        flying = [index for index, run in enumerate(runs) if run.until]
-        pending = (
-            Points(
-                x=rows[flying],
-                tau=self._tau(np.array([runs[index].until for index in flying])),
-                trial=np.array(flying, dtype=np.int64),
-            )
-            if flying
-            else None
-        )
-        mean, deviation = curves.predict(theta, at, score, queries, pending)
+        mean, deviation = predict(queries)
         margin = 10.0 ** rng.uniform(*settings.margin)
         gain = log_ndtr((mean - incumbent - margin) / deviation)
         order = np.argsort(-gain, kind="stable")
@@ -186,11 +198,24 @@ class Thaw:
         if best < len(open_):
             return self._go_on(open_[best], runs, left, "model")
         chosen = [int(index) - len(open_) for index in order if index >= len(open_)]
+        return self._begin(self._first(units[chosen], runs, rng), left, "model")
+
+    def _screened(self, rng: np.random.Generator, runs: Sequence[Run], predict: Predict) -> Mapping[str, Any] | None:
+        """Return new params from all over the space, by the predicted end plus a little of its deviation."""
+        x, units = self._anywhere(rng, runs, self.settings.screened)
+        if not len(x):
+            return None
+        mean, deviation = predict(Points(x=x, tau=np.ones(len(x)), trial=np.full(len(x), -1)))
+        worth = mean + 10.0 ** rng.uniform(*self.settings.curiosity) * deviation
+        return self._first(units[np.argsort(-worth, kind="stable")], runs, rng)
+
+    def _first(self, units: Array, runs: Sequence[Run], rng: np.random.Generator) -> Mapping[str, Any]:
+        """Return the params of the first of the rows (as `_anywhere` has them) that no trial has."""
         if self._candidates is not None:
-            return self._begin(self._candidates[int(units[chosen[0], 0])], left, "model")
-        params = self._unseen(units[chosen], runs, rng)
+            return self._candidates[int(units[0, 0])]
+        params = self._unseen(units, runs, rng)
         assert params is not None, "a space without a list of candidates does not run out"
-        return self._begin(params, left, "model")
+        return params
 
     def _tau(self, step: Any) -> Array:
         tau: Array = np.log1p(step) / math.log1p(self.steps)
@@ -199,14 +224,11 @@ class Thaw:
     def _fresh(
         self, rng: np.random.Generator, runs: Sequence[Run], trial: Indices, score: Array
     ) -> tuple[Array, Array]:
-        """Return candidates for new trials: their features, and their units (or index among the candidates)."""
-        if self._candidates is not None and self._pool is not None:
-            free = self._free({_key(run.params) for run in runs})
-            if len(free) > 2 * self.settings.fresh:
-                free = np.sort(rng.choice(free, 2 * self.settings.fresh, replace=False))
-            return self._pool[free], free[:, None].astype(float)
-        count, near = self.settings.fresh, int(self.settings.fresh * self.settings.near)
-        units = rng.random((count, self._features.drawn))
+        """Return `_anywhere`'s params for new trials, in a space without a list a part of them near the best trials."""
+        if self._candidates is not None:
+            return self._anywhere(rng, runs, 2 * self.settings.fresh)
+        near = int(self.settings.fresh * self.settings.near)
+        _, units = self._anywhere(rng, runs, self.settings.fresh)
         best = np.full(len(runs), -np.inf)
         np.maximum.at(best, trial, score)
         top = np.argsort(-best, kind="stable")[:5]
@@ -216,6 +238,16 @@ class Thaw:
         )
         keep = rng.random(parents.shape) < 0.5
         units[:near] = np.where(keep, parents, moved)
+        return self._features.from_units(units), units
+
+    def _anywhere(self, rng: np.random.Generator, runs: Sequence[Run], count: int) -> tuple[Array, Array]:
+        """Return at most `count` params for new trials: features, and units (or the index among the candidates)."""
+        if self._pool is not None:
+            free = self._free({_key(run.params) for run in runs})
+            if len(free) > count:
+                free = np.sort(rng.choice(free, count, replace=False))
+            return self._pool[free], free[:, None].astype(float)
+        units = rng.random((count, self._features.drawn))
         return self._features.from_units(units), units
 
 
