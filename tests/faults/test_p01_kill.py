@@ -21,11 +21,10 @@ from tests.faults.searches import (
     table,
     wait_for,
 )
-from tests.faults.tallies import FULL, count, tally
+from tests.faults.tallies import count, tally
 
-# small and full counts, half of them of all at once; a search on `local` is one process
-KILLS = {"local": (2, 100), "optuna": (10, 100), "ray": (2, 100), "nni": (4, 100)}
-A_SEARCH = 10 if FULL else 5  # kills of one search; then it is left to end
+BACKENDS = ("local", "optuna", "ray", "nni")  # a search on `local` is one process
+A_SEARCH = 10  # kills of one search, half of them of all its processes; then it is left to end
 PACE = 0.6  # seconds within which the next kill falls, once the search has moved on
 STRIDE = 5  # trials that end before it at most
 MOST = 2 * STRIDE * A_SEARCH  # trials: more than have begun when the last kill falls
@@ -64,14 +63,14 @@ def sweep(runs: Path, driver: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("backend", KILLS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_killed_search_is_continued_to_the_same_table(
     backend: str, whole: list[tuple[str, ...]], tmp_path: Path
 ) -> None:
     if backend in ("ray", "nni"):
         pytest.importorskip(backend)
     with tally("P1", backend) as of_driver, tally("P1", f"{backend}, whole tree") as of_all:
-        left = count(*KILLS[backend])
+        left = count(A_SEARCH, 100)
         while left > 0:
             kills, runs = min(left, A_SEARCH), tmp_path / f"left-{left:03}"
             with of_driver.attempt(kills - kills // 2), of_all.attempt(kills // 2):
