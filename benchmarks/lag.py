@@ -3,7 +3,8 @@
 Regret: tpe, 50 trials, the median over seeds of (best - optimum) / (median of random search's - optimum), on test
 functions of 2 to 8 parameters, for each lag. Idle: the share of worker time that is waited away when trials take one or
 two units of time at random, for each lag and number of workers. Nothing is trained; the suggestions are litune's own.
---real: instead, how busy workers are in real searches (tpe, the default lag) of trials that sleep for 0.5 or 1 s.
+--real: instead, how busy workers are in real searches (tpe, the default lag) of trials that sleep, one in two twice as
+long as the others.
 """
 
 from __future__ import annotations
@@ -91,20 +92,20 @@ def idle(lag: int, workers: int, trials: int = 400) -> float:
 
 
 def sleeper(params: Mapping[str, Any], _trial: Any) -> float:
-    """Sleep for half a second or a second, whichever the params make it, and note when."""
+    """Sleep for a time or twice as long, whichever the params make it, and note when."""
     began = time.time()
-    time.sleep(0.5 if int(params["x"] * 1e6) % 2 else 1.0)
+    time.sleep(float(os.environ["SLEEP"]) * (1 + int(params["x"] * 1e6) % 2))
     with Path(os.environ["SLEEPS"]).open("a") as lines:
         lines.write(json.dumps([began, time.time()]) + "\n")
     return float(params["x"])
 
 
-def busy(backend: str, workers: int, trials: int = 40) -> float:
+def busy(backend: str, workers: int, seconds: float, trials: int = 40) -> float:
     """Return the share of the workers' time that trials sleep, from the first start until the last trial starts."""
     import litune
 
     with tempfile.TemporaryDirectory() as root:
-        os.environ["SLEEPS"] = f"{root}/sleeps"
+        os.environ["SLEEPS"], os.environ["SLEEP"] = f"{root}/sleeps", str(seconds)
         with contextlib.redirect_stdout(io.StringIO()):
             litune.search(
                 sleeper,
@@ -122,9 +123,11 @@ def busy(backend: str, workers: int, trials: int = 40) -> float:
 
 
 def real() -> None:
-    print("busy share of the workers, trials that sleep 0.5 or 1 s")
-    for backend, workers in (("local", 1), ("optuna", 2), ("optuna", 4)):
-        print(f"{backend:7} parallel={workers}: {busy(backend, workers):.1%}", flush=True)
+    print("busy share of the workers")
+    for seconds in (0.5, 1.0):
+        for backend, workers in (("local", 1), ("optuna", 2), ("optuna", 4)):
+            share = busy(backend, workers, seconds)
+            print(f"trials of {seconds:g} or {2 * seconds:g} s, {backend:6} parallel={workers}: {share:.1%}", flush=True)
 
 
 def main() -> None:

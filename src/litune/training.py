@@ -7,6 +7,7 @@ import importlib
 import logging
 import math
 import os
+import random
 import socket
 import time
 import warnings
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 
@@ -44,16 +46,25 @@ def run_trial(config: DictConfig, trial: Trial) -> Outcome:
     return replace(outcome, seconds=time.monotonic() - started)
 
 
+def _seed_epoch(seed: int) -> None:
+    """Seed Python, NumPy and torch, as Lightning's seed_everything has begun."""
+    random.seed(seed)
+    np.random.seed(seed)
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:  # which would note, with the stack of calls, a seed for each kind of device that is not there
+        torch.default_generator.manual_seed(seed)
+
+
 def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str) -> Outcome:
     started = time.monotonic()
     objective = configs.objective(config)
     lightning = lightning_of(config)
-    seed_everything = functools.partial(lightning.seed_everything, workers=True, verbose=False)
-    seed_everything(config.seed)
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
     module = build_module(config)
     data = targets.instantiate(config.data) if config.data else None
     report = with_callback(lightning, Report)(trial, objective.metric)
-    seeds = with_callback(lightning, EpochSeeds)(config.seed, seed_everything)
+    seeds = with_callback(lightning, EpochSeeds)(config.seed, _seed_epoch)
     marks = with_callback(lightning, Marks)(of)
     told = with_callback(lightning, loggers.Hyperparameters)(
         made_of, trial.params, objective.metric, lambda: _score(report, objective)
