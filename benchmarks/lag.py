@@ -127,7 +127,9 @@ def real() -> None:
     for seconds in (0.5, 1.0):
         for backend, workers in (("local", 1), ("optuna", 2), ("optuna", 4)):
             share = busy(backend, workers, seconds)
-            print(f"trials of {seconds:g} or {2 * seconds:g} s, {backend:6} parallel={workers}: {share:.1%}", flush=True)
+            print(
+                f"trials of {seconds:g} or {2 * seconds:g} s, {backend:6} parallel={workers}: {share:.1%}", flush=True
+            )
 
 
 def main() -> None:
