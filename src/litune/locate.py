@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
@@ -237,12 +238,13 @@ def _broken(path: str, error: BaseException) -> Problem:
 
 
 def _hider(error: BaseException) -> str:
-    """Return the module that was found in place of the package that the import wanted; "" if none."""
+    """Return the user's file that was found in place of a library that the import wanted; "" if none."""
     package, dot, _ = (getattr(error, "name", None) or "").partition(".")
-    found = sys.modules.get(package)
-    if not (isinstance(error, ModuleNotFoundError) and dot and found) or hasattr(found, "__path__"):
+    file = Path(getattr(sys.modules.get(package), "__file__", None) or "")
+    if not (isinstance(error, ModuleNotFoundError) and dot and file == Path.cwd() / f"{package}.py"):
         return ""
-    return shown(Path(found.__file__ or package))
+    known = package in sys.stdlib_module_names or package in importlib.metadata.packages_distributions()
+    return shown(file) if known else ""
 
 
 def _refused(path: str, target: Any, trusted: frozenset[str], here: str) -> Problem | None:

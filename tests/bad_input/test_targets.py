@@ -70,6 +70,8 @@ BROKEN = {
     "raises": ("import os\nraise RuntimeError('no data')\n", ["my_net.py:2: RuntimeError: no data"]),
     "exits": ("import sys\nsys.exit(0)\n", ["my_net.py:2: SystemExit: 0"]),
     "imports what is not there": ("import torch\nimport no_such_thing\n", ["my_net.py:2: ModuleNotFoundError"]),
+    "imports from what is no package": ("import torch\nimport my_net.part\n", ["my_net.py:2: ModuleNotFoundError"]),
+    "imports from a module of Python's": ("import torch\nimport time.sleep\n", ["my_net.py:2: ModuleNotFoundError"]),
 }
 
 
