@@ -15,10 +15,10 @@ from pathlib import Path
 
 import optuna
 
-from litune import ledger as ledgers
-from litune.ledger import Ledger
-from litune.space import Space, choice, loguniform, randint, uniform
-from litune.suggest import Suggester
+from litune.algorithms.suggest import Suggester
+from litune.space.space import Space, choice, loguniform, randint, uniform
+from litune.study import ledger as ledgers
+from litune.study.ledger import Ledger
 from litune.table import TrialRow
 from litune.trial import Outcome, TrialState
 

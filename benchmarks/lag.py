@@ -24,8 +24,8 @@ from pathlib import Path
 from statistics import geometric_mean, median
 from typing import Any
 
-from litune.space import Space, choice, loguniform, uniform
-from litune.suggest import Suggester
+from litune.algorithms.suggest import Suggester
+from litune.space.space import Space, choice, loguniform, uniform
 from litune.trial import Outcome, TrialState
 
 LAGS = (1, 2, 4, 8, 16)

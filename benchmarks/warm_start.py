@@ -16,11 +16,11 @@ from typing import Any
 
 from lag import SPACES
 
+from litune.algorithms.suggest import Suggester
+from litune.algorithms.transfer import Known, learn
 from litune.objective import Objective
-from litune.space import Space
-from litune.suggest import Suggester
+from litune.space.space import Space
 from litune.table import TrialRow
-from litune.transfer import Known, learn
 from litune.trial import Outcome, TrialState
 
 SEEDS = range(21)

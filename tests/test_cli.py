@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from litune import cli, doctor
-from litune.compose import compose
+from litune import cli
+from litune.commands import doctor
+from litune.config.compose import compose
 
 ROOT = Path(__file__).parents[1]
 

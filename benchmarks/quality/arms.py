@@ -18,10 +18,10 @@ import numpy as np
 import optuna
 
 from benchmarks.quality.tables import Task
-from litune import asha
-from litune.distributions import distribution
-from litune.promotion import Decision, Run
-from litune.thaw import Settings, Thaw
+from litune.algorithms import asha
+from litune.algorithms.promotion import Decision, Run
+from litune.algorithms.thaw import Settings, Thaw
+from litune.space.distributions import distribution
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 logging.getLogger("nni").setLevel(logging.ERROR)

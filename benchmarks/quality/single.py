@@ -47,9 +47,9 @@ def optuna_s(sampler: Callable[[int], Any], kind: str, train: Train, values: Map
 
 def litune_s(algorithm: str, train: Train, values: Mapping[str, list[Any]], seed: int) -> Row:
     """litune, one worker. Params tried before are answered from the table, as in a search."""
-    from litune.auto import choose
-    from litune.space import Space, choice
-    from litune.suggest import Suggester
+    from litune.algorithms.auto import choose
+    from litune.algorithms.suggest import Suggester
+    from litune.space.space import Space, choice
     from litune.trial import Outcome, TrialState
 
     space = Space.of({name: choice(*of) for name, of in values.items()})

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import onnxruntime
 
-from litune.space import Space, loguniform, qloguniform, randint, uniform
+from litune.space.space import Space, loguniform, qloguniform, randint, uniform
 
 LCBENCH = ("3945", "7593", "34539", "126026", "167168", "168330", "189873", "189906")
 LCBENCH_TUNED = ("126025", "126029", "146212", "167104", "167149", "167152", "167161", "167181")

@@ -26,12 +26,12 @@ import optuna
 
 from benchmarks.quality import resumable
 from benchmarks.quality.tables import Task, lcbench
-from litune import asha
-from litune.distributions import distribution
+from litune.algorithms import asha
+from litune.algorithms.plan import Decide, Legs
+from litune.algorithms.thaw import Thaw
 from litune.parallelism import LAG
-from litune.plan import Decide, Legs
+from litune.space.distributions import distribution
 from litune.table import Leg, TrialRow
-from litune.thaw import Thaw
 from litune.trial import TrialState
 
 COUNTS = (1, 4, 16, 64)

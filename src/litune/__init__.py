@@ -13,20 +13,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litune.functions import FunctionTrial as FunctionTrial
     from litune.result import Best as Best
     from litune.result import SearchResult as SearchResult
     from litune.searching import search as search
-    from litune.space import choice as choice
-    from litune.space import lognormal as lognormal
-    from litune.space import loguniform as loguniform
-    from litune.space import normal as normal
-    from litune.space import qlognormal as qlognormal
-    from litune.space import qloguniform as qloguniform
-    from litune.space import qnormal as qnormal
-    from litune.space import quniform as quniform
-    from litune.space import randint as randint
-    from litune.space import uniform as uniform
+    from litune.space.space import choice as choice
+    from litune.space.space import lognormal as lognormal
+    from litune.space.space import loguniform as loguniform
+    from litune.space.space import normal as normal
+    from litune.space.space import qlognormal as qlognormal
+    from litune.space.space import qloguniform as qloguniform
+    from litune.space.space import qnormal as qnormal
+    from litune.space.space import quniform as quniform
+    from litune.space.space import randint as randint
+    from litune.space.space import uniform as uniform
+    from litune.targets.functions import FunctionTrial as FunctionTrial
 
 _RANGES = (
     "choice", "randint", "uniform", "quniform", "loguniform", "qloguniform", "normal", "qnormal", "lognormal",
@@ -36,8 +36,8 @@ _HOMES = {
     "search": "litune.searching",
     "SearchResult": "litune.result",
     "Best": "litune.result",
-    "FunctionTrial": "litune.functions",
-    **dict.fromkeys(_RANGES, "litune.space"),
+    "FunctionTrial": "litune.targets.functions",
+    **dict.fromkeys(_RANGES, "litune.space.space"),
 }
 __all__ = ["Best", "FunctionTrial", "SearchResult", "search", *_RANGES]
 

@@ -11,12 +11,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from litune import config as configs
-from litune import documents, enqueued, legs, space_file, surroundings
+from litune import surroundings
+from litune.algorithms import legs
+from litune.config import config as configs
+from litune.config import documents
+from litune.config.schema import NAME_PATTERN, OPEN_SECTIONS, Config
 from litune.errors import InputError, Problem, nearest
 from litune.parallelism import LAG, lag_of
-from litune.schema import NAME_PATTERN, OPEN_SECTIONS, Config
-from litune.space import Space, name_of
+from litune.space import enqueued, space_file
+from litune.space.space import Space, name_of
 
 SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks", "function")
 LARGEST_GRID = 100_000
@@ -48,7 +51,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
         problems += [*_grid(config, space), *_params(config, space), *enqueued.check(config, space)]
         problems += legs.check(config, space)
         if config.search.warm_start:
-            from litune import runs  # which imports Optuna
+            from litune.study import runs  # which imports Optuna
 
             problems += runs.check_earlier(config, space)
     return problems
@@ -56,7 +59,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
 
 def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
     """Import the targets and return what is wrong with them and their arguments, for the space's params too."""
-    from litune import functions, targets
+    from litune.targets import functions, targets
 
     base = functions.check(config) if config.function else [*targets.check(config), *surroundings.strategy(config)]
     if space is None:

@@ -67,7 +67,8 @@ def _dispatch(command: str, argv: list[str]) -> int:
 
 
 def _search(argv: list[str], program: str) -> int:
-    from litune import launch, manual
+    from litune import launch
+    from litune.config import manual
 
     def carry_out(config: DictConfig, options: argparse.Namespace) -> int:
         from litune import driver
@@ -77,7 +78,8 @@ def _search(argv: list[str], program: str) -> int:
         except StudyLocked:
             if not options.join:
                 raise
-        from litune import checks, follow
+        from litune import checks
+        from litune.commands import follow
 
         return follow.follow(config, checks.load_space(config))
 
@@ -85,7 +87,8 @@ def _search(argv: list[str], program: str) -> int:
 
 
 def _train(argv: list[str], program: str) -> int:
-    from litune import launch, manual
+    from litune import launch
+    from litune.config import manual
 
     if any(word.startswith(("replay=", "trial=")) for word in argv):
         return _replay(argv)

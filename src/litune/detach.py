@@ -8,9 +8,9 @@ import sys
 
 from omegaconf import DictConfig
 
-from litune import runs
-from litune.documents import shown
-from litune.space import Space
+from litune.config.documents import shown
+from litune.space.space import Space
+from litune.study import runs
 
 LOG = "search.log"
 

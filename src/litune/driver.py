@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from litune import backends, interrupts, processes
-from litune import config as configs
+from litune.config import config as configs
 from litune.errors import InputError, Problem, SearchFailed
-from litune.space import Space
+from litune.space.space import Space
 from litune.trial import DirectTrial, Outcome
 from litune.workers import limits
 from litune.workers.pool import Message, Workers
@@ -26,7 +26,7 @@ from litune.workers.pool import Message, Workers
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from litune.study import Study
+    from litune.study.study import Study
 
 Conclude = Callable[["Console", "Study"], None]
 
@@ -64,7 +64,7 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
     prepare = getattr(backend, "prepare", _nothing)
     try:
         with prepare(config, space):
-            from litune import runs  # imports Optuna, while the warm parent imports torch
+            from litune.study import runs  # imports Optuna, while the warm parent imports torch
 
             runs.refuse_if_held(config, space)
             if workers:  # the importances at the end load scikit-learn: now there is time for it
@@ -94,7 +94,7 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
         return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}
 
     def data() -> Message:
-        from litune import training
+        from litune.training import training
 
         try:
             training.load_ahead(config)
@@ -158,9 +158,9 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
 
 def _conclude(config: DictConfig, console: Console, study: Study) -> None:
     """Show what was found, and name the best trial, the confirmed one if there is one, in best.yaml."""
-    from litune import confirmation, runs
     from litune.report import confirmed
     from litune.report.ending import print_ending
+    from litune.study import confirmation, runs
 
     print_ending(console, study.directory)
     best, found = confirmation.chosen(study.directory, study.rows, study.objective)
@@ -194,7 +194,7 @@ def run_single(config: DictConfig) -> int:
 
     if problems := checks.check_targets(config, None):
         raise InputError(problems)
-    from litune import runs
+    from litune.study import runs
 
     directory = training_directory(config)
     directory.mkdir(mode=0o700, parents=True)
@@ -213,7 +213,8 @@ def run_single(config: DictConfig) -> int:
 
 def search_directory(config: DictConfig) -> Path:
     """Return where run_search works."""
-    from litune import checks, identity
+    from litune import checks
+    from litune.study import identity
 
     return Path(config.search.runs).absolute() / identity.run_name(config, checks.load_space(config))
 
@@ -226,7 +227,7 @@ def training_directory(config: DictConfig) -> Path:
 
 def replay(run: str, number: int) -> int:
     """Run a recorded trial again and say whether each reported value is bit-equal; return 0 if all are."""
-    from litune import runs
+    from litune.study import runs
 
     directory = runs.find(run)
     config, _, ledger = runs.read(directory)
@@ -252,7 +253,7 @@ def replay(run: str, number: int) -> int:
 
 def _train(config: DictConfig, trial: DirectTrial) -> Outcome:
     limits.use_threads(config.search.threads or limits.cores())
-    from litune.training import run_trial
+    from litune.training.training import run_trial
 
     return run_trial(config, trial)
 

@@ -19,7 +19,7 @@ from litune.errors import InputError, Problem, nearest
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from litune.compose import Composed
+    from litune.config.compose import Composed
 
 
 CarryOut = Callable[["DictConfig", argparse.Namespace], int]  # what is done with a composed config, and the options
@@ -32,7 +32,7 @@ def run(argv: list[str], program: str, usage: str, carry_out: CarryOut, *, searc
     if options.help:
         _print_help(usage, program, options.config_dir)
         return 0
-    from litune import compose, hydra_app
+    from litune.config import compose, hydra_app
 
     overrides = list(options.overrides)
     if options.shell_completion or options.info:
@@ -103,14 +103,14 @@ def _flag(word: str) -> Problem:
 
 
 def _override_like(name: str) -> str | None:
-    from litune import config as configs
+    from litune.config import config as configs
 
     alike = nearest(name.replace("-", "_"), configs.known_keys(configs.schema()))
     return f"{alike}=..." if alike else None
 
 
 def _print_help(usage: str, program: str, config_dir: Path | None) -> None:
-    from litune import experiments, manual
+    from litune.config import experiments, manual
 
     print(manual.text(usage, program, experiments.known(config_dir), _backends()))
 
@@ -126,7 +126,8 @@ def _checked(overrides: list[str], options: argparse.Namespace, *, searching: bo
 
     Only if a file has mistakes in it are the classes imported to look for more: who mistypes a word is told at once.
     """
-    from litune import checks, compose
+    from litune import checks
+    from litune.config import compose
 
     composed = compose.compose(overrides, config_dir=options.config_dir, config_file=options.config_file)
     space = None
@@ -177,7 +178,7 @@ def _each(
 
 def _apart(composed: list[Composed], names: list[str]) -> list[Composed]:
     """Return the searches, those that are the same one (on another backend, say) under names of their own."""
-    from litune import config as configs
+    from litune.config import config as configs
 
     seen: Counter[str] = Counter()
     apart = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from litune.terms import LEGS
+from litune.algorithms.terms import LEGS
 from litune.workers import limits
 
 LAG = 4  # docs/decisions/lag.md

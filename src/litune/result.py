@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from omegaconf import DictConfig
 
-from litune import checkpoints, confirmation, functions, ledger, runs, table, targets
-from litune import config as configs
+from litune import table
+from litune.config import config as configs
 from litune.errors import InputError, Problem
-from litune.signatures import TARGET
+from litune.study import confirmation, ledger, runs
 from litune.table import TrialRow
+from litune.targets import functions, targets
+from litune.targets.signatures import TARGET
+from litune.training import checkpoints
 
 if TYPE_CHECKING:
     import optuna
@@ -43,7 +46,7 @@ class Best:
             raise InputError(Problem(where=str(self.directory), got=got, expected="one to load", cure=cure))
         import torch
 
-        from litune import training
+        from litune.training import training
 
         targets.trust(self.config.allow)
         model = training.build_module(targets.typed(self.config))

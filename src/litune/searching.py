@@ -11,15 +11,16 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig
 
-from litune import config as configs
-from litune import functions, locate, space_file
+from litune.config import config as configs
+from litune.config.hydra_app import backend_names
+from litune.config.schema import Config, SearchConfig
 from litune.errors import InputError, Problem, SearchFailed, nearest
-from litune.hydra_app import backend_names
-from litune.parameters import Categorical, Float, Int, Normal, Parameter
 from litune.result import SearchResult
-from litune.schema import Config, SearchConfig
-from litune.signatures import TARGET
-from litune.space import Space
+from litune.space import space_file
+from litune.space.parameters import Categorical, Float, Int, Normal, Parameter
+from litune.space.space import Space
+from litune.targets import functions, locate
+from litune.targets.signatures import TARGET
 
 WHERE = "litune.search"
 SCORE = "score"  # the metric of a function that names none

@@ -12,10 +12,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litune import config as configs
-from litune import documents
+from litune.config import config as configs
+from litune.config import documents
 from litune.errors import InputError, Problem, nearest
-from litune.signatures import TARGET
+from litune.targets.signatures import TARGET
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "gpfs", "ceph", "beegfs", "afs", "9p"}
 _EXTRAS = {"ray": "ray", "nni": "nni"}
@@ -80,7 +80,7 @@ def accelerator(config: DictConfig) -> Iterator[Problem]:
 
 def strategy(config: DictConfig) -> Iterator[Problem]:
     """Yield that Lightning knows no such strategy."""
-    from litune import twins
+    from litune.targets import twins
 
     try:
         known = ["auto", *twins.strategies(str(config.model.get(TARGET)))]

@@ -155,7 +155,7 @@ class TestNative:
         overrides = ("backend.searcher=native", "search.trials=6", "search.space=search_spaces/types.json")
         done = run(tmp_path, *overrides)
         assert done.returncode == 0, done.stderr
-        from litune import runs
+        from litune.study import runs
 
         _, space, ledger = runs.read(tmp_path / "it")
         assert len(ledger.rows) == 6
@@ -174,7 +174,7 @@ class TestNative:
             done = run(tmp_path, *overrides, f"search.trials={trials}")
             assert done.returncode == 0, done.stderr
             assert "starts anew" not in done.stdout
-        from litune import runs
+        from litune.study import runs
 
         _, space, ledger = runs.read(tmp_path / "it")
         assert len(ledger.rows) == 8
@@ -182,9 +182,10 @@ class TestNative:
         assert len({row.params["optimizer._name"] for row in ledger.rows.values()}) == 2
 
     def test_an_option_whose_name_rays_searchers_would_split_is_searched(self, tmp_path, monkeypatch):
-        from litune import compose, runs
         from litune.backends.ray import native
-        from litune.space_file import parse
+        from litune.config import compose
+        from litune.space.space_file import parse
+        from litune.study import runs
         from litune.trial import Outcome, TrialState
 
         monkeypatch.chdir(PROJECT)
@@ -212,7 +213,7 @@ class TestNative:
         overrides = ("backend.scheduler=pbt", "backend.mutate=[model.x]", "search.algorithm=random", "search.trials=4")
         done = run(tmp_path, *overrides)
         assert done.returncode == 0, done.stderr
-        from litune import runs
+        from litune.study import runs
 
         _, space, ledger = runs.read(tmp_path / "it")
         assert all(len(row.history) == 4 for row in ledger.rows.values())
@@ -331,7 +332,7 @@ def _await(condition: Callable[[], bool], process: subprocess.Popen[str]) -> Non
 
 
 def _where(runs_directory: Path, node: str) -> bool:
-    from litune import runs
+    from litune.study import runs
 
     if not (runs_directory / "it" / "ledger.db").exists():
         return False

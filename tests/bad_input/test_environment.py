@@ -8,7 +8,9 @@ import sqlite3
 
 import pytest
 
-from litune import checks, compose, runs, surroundings
+from litune import checks, surroundings
+from litune.config import compose
+from litune.study import runs
 
 NET = """\
 import pytorch_lightning as pl

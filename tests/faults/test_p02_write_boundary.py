@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from litune import ledger as ledgers
-from litune import runs
+from litune.study import ledger as ledgers
+from litune.study import runs
 from tests.faults.searches import NAME, PROJECT, TPE, command, environment, finish, processes, table, wait_for
 from tests.faults.tallies import count, tally
 from tests.faults.writer import check, opened

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from litune import ledger as ledgers
+from litune.study import ledger as ledgers
 from tests.faults.searches import PROJECT, command, finish, table
 from tests.faults.tallies import count, tally
 from tests.faults.writer import check, opened

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from litune import lock
+from litune.study import lock
 from tests.faults.tallies import count, tally
 
 HOLDER = """

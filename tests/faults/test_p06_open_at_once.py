@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from litune import ledger as ledgers
+from litune.study import ledger as ledgers
 from tests.faults.tallies import count, tally
 from tests.faults.writer import opened
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from litune.ledger import Ledger
+from litune.study.ledger import Ledger
 from tests.faults.tallies import count, tally
 from tests.faults.writer import begin, check, end, opened, record
 

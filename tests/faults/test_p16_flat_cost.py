@@ -5,8 +5,8 @@ import time
 import tracemalloc
 from pathlib import Path
 
-from litune import ledger as ledgers
-from litune.space import Space, uniform
+from litune.space.space import Space, uniform
+from litune.study import ledger as ledgers
 from litune.table import TrialRow
 from litune.trial import Outcome, TrialState
 from tests.faults.tallies import tally

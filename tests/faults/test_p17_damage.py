@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from litune import cli, runs
+from litune import cli
 from litune.errors import LituneError
+from litune.study import runs
 from tests.faults.searches import LITUNE, PROJECT, ended, wait_for
 from tests.faults.sessions import command, left_behind, rows, start, table
 from tests.faults.tallies import count, tally

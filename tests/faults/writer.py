@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from litune import ledger as ledgers
-from litune.ledger import Ledger
-from litune.space import Space, uniform
+from litune.space.space import Space, uniform
+from litune.study import ledger as ledgers
+from litune.study.ledger import Ledger
 from litune.table import TrialRow
 from litune.trial import Outcome, TrialState
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from litune import checks, runs
-from litune.compose import compose
+from litune import checks
+from litune.config.compose import compose
+from litune.study import runs
 from litune.trial import Failure, FailureClass, Job, Outcome, TrialState
 
 HOSTILE = '<script>console.error("owned")</script><img src=x onerror=alert(1)>|`'

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from litune import checks, runs
-from litune.compose import compose
+from litune import checks
+from litune.config.compose import compose
 from litune.report import live
-from litune.study import Study
+from litune.study import runs
+from litune.study.study import Study
 from litune.trial import Failure, FailureClass, Outcome, TrialState
 
 TRIALS = 6

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 import litune
-from litune import cli, runs
-from litune import config as configs
+from litune import cli
+from litune.config import config as configs
 from litune.errors import LituneError
-from litune.training import run_trial
+from litune.study import runs
+from litune.training.training import run_trial
 from litune.trial import DirectTrial, TrialState
 from tests.faults.searches import NAME, PROJECT, command, ended, environment, finish, start, wait_for
 

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torchvision.models import efficientnet_b0
 
-from litune import config as configs
+from litune.config import config as configs
 from litune.tasks.melanoma import AUROC, SUBMISSION, LesionNet
 from litune.tasks.melanoma_data import make
 from litune.tasks.melanoma_images import Lesions
-from litune.training import run_trial
+from litune.training.training import run_trial
 from litune.trial import DirectTrial, TrialState
 
 pytestmark = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from litune.study import Study
+    from litune.study.study import Study
     from litune.workers.pool import Workers
 
 GROUP = "litune.backends"

@@ -10,8 +10,8 @@ from litune import interrupts
 from litune.backends import View
 from litune.errors import InputError, Problem
 from litune.parallelism import devices_a_trial
-from litune.space import Space
-from litune.study import Study
+from litune.space.space import Space
+from litune.study.study import Study
 from litune.workers.child import execute
 from litune.workers.limits import alarm
 

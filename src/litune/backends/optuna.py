@@ -8,7 +8,7 @@ from litune.trial import Outcome
 
 if TYPE_CHECKING:
     from litune.backends import View
-    from litune.study import Study
+    from litune.study.study import Study
     from litune.workers.pool import Workers
 
 WARM_PARENT = True

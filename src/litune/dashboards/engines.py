@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from litune.backends.nni.rest import Manager
-from litune.runs import RAY_PAGE
+from litune.study.runs import RAY_PAGE
 
 _RECORD = Path("nni-experiments", ".experiment")  # below the home directory: NNI's list of its experiments
 _OF_NNICTL = "nni-"  # the run of an experiment that nnictl started is named so, with the experiment's id

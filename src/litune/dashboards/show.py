@@ -10,12 +10,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from litune import config as configs
-from litune import ledger, runs
+from litune.config import config as configs
 from litune.dashboards import engines, pages
 from litune.dashboards.guard import is_loopback
 from litune.dashboards.pages import Page
 from litune.errors import InputError, Problem
+from litune.study import ledger, runs
 
 KINDS = ("optuna", "tensorboard", "nni", "ray")
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from litune.confirmation import Confirmation, Interval
 from litune.objective import Objective
 from litune.report.console import brief, describe
+from litune.study.confirmation import Confirmation, Interval
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # head, rows
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litune import config as configs
-from litune import runs
-from litune.confirmation import Confirmation, latest
+from litune.config import config as configs
 from litune.objective import Objective
-from litune.space import Space
+from litune.space.space import Space
+from litune.study import runs
+from litune.study.confirmation import Confirmation, latest
 from litune.table import TrialRow, digest, leaderboard
 from litune.trial import TrialState
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from litune import ledger
 from litune.errors import InputError, MissingExtra, Problem
 from litune.report.facts import Facts
 from litune.report.importance import importances
+from litune.study import ledger
 
 _DPI = 200
 _SIZE = (6.4, 4.2)  # inches

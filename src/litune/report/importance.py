@@ -11,8 +11,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import StudyDirection
 
-from litune.distributions import shown
 from litune.report.facts import Facts
+from litune.space.distributions import shown
 
 SAMPLES = 30
 FEWEST = 8  # complete trials; PED-ANOVA compares the best tenth with all of them

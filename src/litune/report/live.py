@@ -12,7 +12,7 @@ from rich.text import Text
 from litune.report import notebook
 from litune.report.console import brief, describe, sparkline
 from litune.report.progress import Progress, clock
-from litune.study import Study
+from litune.study.study import Study
 from litune.table import TrialRow
 from litune.trial import TrialState
 

@@ -14,10 +14,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from litune.documents import shown
+from litune.config.documents import shown
 from litune.report.console import brief
 from litune.report.facts import gather, wall_seconds
-from litune.runs import OUTCOME
+from litune.study.runs import OUTCOME
 from litune.trial import Outcome, TrialState
 
 _DIGITS = 8  # of a digest

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from litune import runs
 from litune.errors import InputError, Problem
 from litune.report import confirmed, param_plots, plots, summary
 from litune.report.confirmed import Table
 from litune.report.facts import Facts, gather
 from litune.report.importance import FEWEST, Importance, importances
+from litune.study import runs
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1a1a1a;--paper:#fff;--soft:#6b6b6b;--rule:#ddd;--mark:#1f5fa8;--best:#b3470e}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from litune.parameters import Categorical
 from litune.report import svg
 from litune.report.facts import Facts
 from litune.report.importance import Importance
 from litune.report.plots import kind_of, scored, tip
-from litune.space import name_of
+from litune.space.parameters import Categorical
+from litune.space.space import name_of
 
 _CELLS = 24
 _NEIGHBOURHOOD = 0.12  # width of the contour's kernel, in parts of an axis

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from litune.objective import Objective
 from litune.report.console import brief, describe, sparkline
-from litune.study import Study
+from litune.study.study import Study
 from litune.table import TrialRow
 from litune.trial import TrialState
 

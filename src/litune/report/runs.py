@@ -13,11 +13,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from litune import config as configs
-from litune import confirmation, runs
+from litune.config import config as configs
 from litune.errors import InputError, LituneError, Problem, nearest
 from litune.report import confirmed
 from litune.report.console import brief
+from litune.study import confirmation, runs
 from litune.table import TrialRow, digest, leaderboard
 from litune.trial import TrialState
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litune.reporting import MetricMissing
+from litune.training.reporting import MetricMissing
 from litune.trial import Failure, FailureClass, Job, JobTrial, Metrics, Outcome, TrialState
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def execute(job: Job, send: Send) -> Outcome:
     history: dict[int, float] = {}
     config: Any = None
     try:
-        from litune import config as configs
-        from litune import continuing
-        from litune.training import run_trial
+        from litune.config import config as configs
+        from litune.training import continuing
+        from litune.training.training import run_trial
         from litune.workers import limits
 
         limits.use_threads(job.threads)
@@ -68,7 +68,7 @@ def base_config(job: Job) -> DictConfig:
 
 @functools.lru_cache(maxsize=1)
 def _typed(text: str) -> DictConfig:
-    from litune import config as configs
+    from litune.config import config as configs
 
     return configs.from_plain(json.loads(text))
 
@@ -107,7 +107,7 @@ def _batch_sizes(config: Any) -> str:
     """Return `KEY=VALUE` for everything of the config that is called a batch size."""
     if config is None:
         return ""
-    from litune import config as configs
-    from litune.documents import leaves
+    from litune.config import config as configs
+    from litune.config.documents import leaves
 
     return " ".join(f"{key}={value}" for key, value in leaves(configs.stored(config)) if key.endswith("batch_size"))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from litune.backends import View
     from litune.backends.nni.desk import Desk
     from litune.backends.nni.rest import Manager
-    from litune.space import Space
-    from litune.study import Study
+    from litune.space.space import Space
+    from litune.study.study import Study
     from litune.workers.pool import Workers
 
 WARM_PARENT = True
@@ -58,7 +58,7 @@ def prepare(config: DictConfig, space: Space) -> AbstractContextManager[Any]:
 
 def run(study: Study, workers: Workers, view: View) -> None:
     """Run the study's trials through NNI: a manager of our own, or the one at `backend.manager`."""
-    from litune import config as configs
+    from litune.config import config as configs
 
     config = configs.from_plain(study.config)
     if config.backend.manager:

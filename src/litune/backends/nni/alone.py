@@ -12,11 +12,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litune import checks, compose, runs
+from litune import checks
 from litune.backends.nni.rest import TrialChannel, packet
+from litune.config import compose
 from litune.errors import InputError, StudyLocked
-from litune.space import Space, flatten
-from litune.study import Study
+from litune.space.space import Space, flatten
+from litune.study import runs
+from litune.study.study import Study
 from litune.trial import TrialState
 from litune.workers.child import execute
 from litune.workers.limits import alarm

@@ -14,11 +14,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litune import compose, documents, space_file
 from litune.backends.nni import launch
-from litune.documents import Document
+from litune.config import compose, documents
+from litune.config.documents import Document
 from litune.errors import InputError, MissingExtra, Problem, nearest
-from litune.space import Space
+from litune.space import space_file
+from litune.space.space import Space
 
 TUNERS = ("GridSearch", "Random", "TPE", "Evolution")
 ASSESSORS = ("Medianstop", "Curvefitting")

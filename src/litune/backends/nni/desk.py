@@ -19,8 +19,8 @@ from typing import Any
 from litune.backends import View
 from litune.backends.nni.rest import Manager, packet
 from litune.backends.nni.wire import Line, Message
-from litune.space import flatten
-from litune.study import Study
+from litune.space.space import flatten
+from litune.study.study import Study
 from litune.table import TrialRow
 from litune.trial import Failure, FailureClass, Job, Outcome, TrialState
 from litune.workers.pool import Workers

@@ -19,14 +19,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litune import config as configs
-from litune import identity
 from litune.backends.nni import env, wire
 from litune.backends.nni.rest import Manager
+from litune.config import config as configs
 from litune.errors import SearchFailed
 from litune.parallelism import LAG, parallel_of
-from litune.space import Space
-from litune.space_file import dump
+from litune.space.space import Space
+from litune.space.space_file import dump
+from litune.study import identity
 from litune.workers.limits import kill_group
 
 FIRST_PORT = 8080

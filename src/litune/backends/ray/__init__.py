@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from litune.backends import View
-    from litune.space import Space
-    from litune.study import Study
+    from litune.space.space import Space
+    from litune.study.study import Study
     from litune.workers.pool import Workers
 
 WARM_PARENT = True
@@ -43,8 +43,8 @@ def prepare(config: DictConfig, _space: Space) -> AbstractContextManager[Any]:
 
 def run(study: Study, workers: Workers, view: View) -> None:
     """Run the study's trials through Ray Tune."""
-    from litune import config as configs
     from litune.backends.ray import checks, cluster, tuning
+    from litune.config import config as configs
 
     config = configs.from_plain(study.config)
     with (

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from litune.errors import InputError, MissingExtra, Problem
 from litune.parallelism import LAG, gpus_of, parallel_of, threads_of
-from litune.space import Space
+from litune.space.space import Space
 
 _CONNECT = 2.0  # seconds
 _OF_THE_DASHBOARD = ("aiohttp", "aiohttp_cors", "grpc", "opencensus", "prometheus_client")  # ray[default]

@@ -20,7 +20,7 @@ from litune import interrupts
 from litune.backends import View
 from litune.backends.ray import watch
 from litune.errors import InputError, Problem, SearchFailed
-from litune.runs import RAY_PAGE
+from litune.study.runs import RAY_PAGE
 
 # What keeps Ray quiet and in its place; a user's own setting of a variable stands.
 _ENVIRONMENT = {

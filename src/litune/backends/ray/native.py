@@ -20,8 +20,8 @@ from litune.backends import View
 from litune.backends.ray import population
 from litune.backends.ray.trainable import OBJECTIVE, STEP
 from litune.errors import InputError, Problem, nearest
-from litune.space import Space
-from litune.study import Study
+from litune.space.space import Space
+from litune.study.study import Study
 from litune.trial import Job, Outcome, TrialState
 
 NATIVE = "native"  # as a searcher: Ray's default among its own, Optuna

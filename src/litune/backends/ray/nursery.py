@@ -132,9 +132,9 @@ def _serve(control: int, listener: int) -> None:
     os.umask(0o077)
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     about = json.loads(sys.stdin.buffer.read())
-    from litune import config as configs
-    from litune import space_file
+    from litune.config import config as configs
     from litune.driver import warm_up
+    from litune.space import space_file
     from litune.workers.parent import Parent
 
     for step in warm_up(configs.from_plain(about["config"]), space_file.parse(about["space"])):

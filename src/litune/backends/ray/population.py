@@ -11,8 +11,8 @@ from ray import tune
 from ray.tune.schedulers.pb2 import PB2
 
 from litune.errors import InputError, Problem
-from litune.parameters import Categorical, Int, Parameter
-from litune.space import Space
+from litune.space.parameters import Categorical, Int, Parameter
+from litune.space.space import Space
 
 
 class Population:

@@ -17,8 +17,8 @@ from litune.backends import View
 from litune.backends.ray import checks, native, nursery
 from litune.backends.ray.trainable import ABOUT, MESSAGES, OBJECTIVE, train
 from litune.errors import SearchFailed
-from litune.space_file import dump
-from litune.study import Study
+from litune.space.space_file import dump
+from litune.study.study import Study
 from litune.trial import FailureClass, Job, Outcome, TrialState
 from litune.workers.child import failed
 from litune.workers.pool import Workers

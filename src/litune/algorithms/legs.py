@@ -1,0 +1,72 @@
+"""Whether a search's trials can go in legs, and how many steps a training has: one for each validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from omegaconf import DictConfig
+
+from litune.algorithms.terms import LEGS
+from litune.errors import Problem
+from litune.parallelism import devices_a_trial
+from litune.space.enqueued import DRAWING
+from litune.space.space import Space
+
+_STOPPING = ("scheduler", "assessor")  # the fields of a backend's section by which somebody else stops trials
+_LENGTH = ("trainer.max_epochs", "trainer.check_val_every_n_epoch", "trainer.val_check_interval")
+
+
+def steps_of(config: DictConfig) -> int:
+    """Return how many validations a training has: one an epoch, unless it is told to leave some out."""
+    every = config.trainer.check_val_every_n_epoch or 1
+    return max(1, int(config.trainer.max_epochs or 1) // int(every))
+
+
+def trials_in_all(config: DictConfig) -> int:
+    """Return how many whole trials the search may run."""
+    epochs = config.search.budget.epochs
+    return int(config.search.trials if epochs is None else max(1, epochs // max(1, config.trainer.max_epochs or 1)))
+
+
+def steps_in_all(config: DictConfig) -> int:
+    """Return how many steps the search may run, all legs together."""
+    epochs = config.search.budget.epochs
+    if epochs is None:
+        return int(config.search.trials) * steps_of(config)
+    return max(1, int(epochs) // int(config.trainer.check_val_every_n_epoch or 1))
+
+
+def check(config: DictConfig, space: Space) -> Iterator[Problem]:
+    """Yield why the algorithm that is asked for by its name cannot run this search in legs."""
+    algorithm = config.search.algorithm
+    if algorithm not in LEGS:
+        return
+    yield from hindrances(config, space, f"search.algorithm={algorithm}")
+    if config.search.pruner != "none":
+        expected = f"none beside search.algorithm={algorithm}, which pauses trials instead"
+        yield Problem(key="search.pruner", got=repr(config.search.pruner), expected=expected)
+
+
+def hindrances(config: DictConfig, space: Space, algorithm: str) -> Iterator[Problem]:
+    """Yield what keeps trials from being paused and continued."""
+    wants = f"beside {algorithm}, which pauses trials after an epoch and continues them from their checkpoints"
+    trainer = config.trainer
+    if config.function:
+        expected = f"sections model and data {wants}"
+        yield Problem(key="function", got="a function, which runs to its end", expected=expected)
+    if trainer.max_epochs in (None, -1):
+        yield Problem(key="trainer.max_epochs", got=repr(trainer.max_epochs), expected=f"a number {wants}")
+    for name, usual in (("enable_checkpointing", True), ("val_check_interval", 1.0), ("fast_dev_run", False)):
+        if trainer[name] not in (None, usual):
+            yield Problem(key=f"trainer.{name}", got=repr(trainer[name]), expected=f"{str(usual).lower()} {wants}")
+    for name in ("min_epochs", "min_steps", "max_time"):
+        if trainer[name] is not None:
+            yield Problem(key=f"trainer.{name}", got=repr(trainer[name]), expected=f"null {wants}")
+    if devices_a_trial(config) > 1 or trainer.num_nodes > 1:
+        yield Problem(key="trainer.devices", got=str(trainer.devices), expected=f"1 {wants}")
+    for name in _LENGTH:
+        if name in space.names:
+            yield Problem(key=name, got="a parameter", expected=f"a fixed length of the trainings {wants}")
+    for name in (*DRAWING, *_STOPPING):
+        if config.backend.get(name) is not None:
+            yield Problem(key=f"backend.{name}", got=repr(config.backend[name]), expected=f"null {wants}")

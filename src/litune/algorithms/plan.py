@@ -1,0 +1,194 @@
+"""What a search does next: decision k, a pure function of the seed, k, and the results that it may see.
+
+A decision starts a trial or continues one, up to a step. Those whose results may not be seen yet are known by the
+params that they try, and how far they go. Trials in one go are the plan of most algorithms: decision k is trial k, and
+sees the results of the decisions <= k - lag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from litune.algorithms.promotion import Decision, Run
+from litune.algorithms.suggest import Suggester
+from litune.table import TrialRow
+from litune.trial import TrialState
+
+Rows = Mapping[int, TrialRow]
+Decide = Callable[[int, Sequence[Run], float], Decision | None]  # number, the trials so far, steps left to spend
+
+
+class Plan(Protocol):
+    """Says what is next. `total` is what the search may spend, of which spent() is spent: trials, or steps."""
+
+    total: int
+
+    def next(self, rows: Rows) -> tuple[int, Decision] | None:
+        """Return the next decision and its number, now made; None if none may be before another ends, or ever."""
+
+    def over(self, rows: Rows) -> bool:
+        """Say whether no decision is left to be made, given that all that were made have ended."""
+
+    def spent(self, rows: Rows) -> int:
+        """Return how much of `total` the decisions made have taken, or are to take."""
+
+
+class WholeTrials:
+    """Each trial in one go, its params from a Suggester."""
+
+    def __init__(self, suggester: Suggester, rows: Rows, *, lag: int, total: int, steps: int) -> None:
+        self.total = total
+        self._suggester, self._lag, self._steps = suggester, lag, steps
+        self._frontier = 0  # every trial below it has ended
+        for number, row in sorted(rows.items()):
+            suggester.restore(number, row.params, lambda other: rows[other].outcome())
+
+    def next(self, rows: Rows) -> tuple[int, Decision] | None:
+        """Return the next trial."""
+        number = len(rows)
+        if number >= self.total or number - self._lag >= self._ended(rows):
+            return None
+        params = self._suggester.suggest(number, lambda other: rows[other].outcome())
+        return number, Decision(trial=None, params=params, until=self._steps, why="new")
+
+    def over(self, rows: Rows) -> bool:
+        """Say whether all trials have ended."""
+        return self._ended(rows) >= self.total
+
+    def spent(self, rows: Rows) -> int:
+        """Return the number of ended trials."""
+        return sum(row.ended for row in rows.values())
+
+    def _ended(self, rows: Rows) -> int:
+        while self._frontier in rows and rows[self._frontier].ended:
+            self._frontier += 1
+        return self._frontier
+
+
+class Legs:
+    """Trials in legs, by an algorithm that decides on Runs.
+
+    A leg's result is seen once the legs decided from then on, itself the first, are `lag` times as long as it is: about
+    when it ends if `lag` workers train. For legs of one length that is the rule of trials in one go. A decision that
+    finds nothing to do while others are out is passed over: the next one sees one more. `queue` holds the params of the
+    first trials. A trial costs the steps that it was to take by its last leg, at least one.
+    """
+
+    def __init__(
+        self,
+        decide: Decide,
+        rows: Rows,
+        *,
+        lag: int,
+        total: int,
+        steps: int,
+        maximize: bool,
+        queue: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.total = total
+        self._decide, self._lag, self._steps, self._queue = decide, lag, steps, queue
+        self._sign = 1.0 if maximize else -1.0
+        self._trials = {leg.decision: row.number for row in rows.values() for leg in row.legs}  # by their decisions
+        self._number = 0  # of the next decision
+        self._clock = 0  # the steps of all legs decided so far, and what was skipped when decisions were passed over
+        self._unseen: dict[int, int] = {}  # decision -> when on that clock its result is seen
+        self._walk(rows)
+        self._ahead: Decision | None = None
+        self._seen: dict[int, tuple[TrialRow, bool, Run]] = {}
+
+    def next(self, rows: Rows) -> tuple[int, Decision] | None:
+        """Return the next leg."""
+        decision = self._look(rows)
+        if decision is None:
+            return None
+        number, self._ahead = self._number, None
+        self._trials[number] = len(rows) if decision.trial is None else decision.trial
+        legs = rows[decision.trial].legs if decision.trial is not None else ()
+        self._decided(decision.until - (legs[-1].until if legs else 0))
+        return number, decision
+
+    def over(self, rows: Rows) -> bool:
+        """Say whether the steps are spent, or nothing can be done with those left."""
+        return self._look(rows) is None
+
+    def spent(self, rows: Rows) -> int:
+        """Return the steps of all legs, of those that are out as if they had been made."""
+        return sum(_cost(row.legs[-1].until if self._out(row) else len(row.history)) for row in rows.values())
+
+    def _look(self, rows: Rows) -> Decision | None:
+        while self._ahead is None and not any(self._flying(rows, number) for number in self._due()):
+            for number in self._due():
+                del self._unseen[number]
+            runs = [self._run(rows[number]) for number in range(len(rows))]
+            left = self.total - sum(_cost(run.until or len(rows[number].history)) for number, run in enumerate(runs))
+            self._ahead = self._decide(self._number, runs, left) if left > 0 else None
+            if self._ahead is None and not any(run.until for run in runs):
+                return None
+            if self._ahead is None:
+                self._passed_over()
+            elif self._ahead.trial is None and len(rows) < len(self._queue):
+                self._ahead = replace(self._ahead, params=self._queue[len(rows)])
+        return self._ahead
+
+    def _walk(self, rows: Rows) -> None:
+        """Go through the decisions that are recorded, to where the clock stands."""
+        lengths = {}
+        for row in rows.values():
+            for before, leg in zip((0, *(leg.until for leg in row.legs)), row.legs, strict=False):
+                lengths[leg.decision] = leg.until - before
+        while self._number <= max(lengths, default=-1):
+            self._unseen = {number: at for number, at in self._unseen.items() if at > self._clock}
+            if self._number in lengths:
+                self._decided(lengths[self._number])
+            else:
+                self._passed_over()
+
+    def _decided(self, length: int) -> None:
+        self._unseen[self._number] = self._clock + self._lag * _cost(length)
+        self._clock += _cost(length)
+        self._number += 1
+
+    def _passed_over(self) -> None:
+        self._clock = min(self._unseen.values())
+        self._number += 1
+
+    def _due(self) -> list[int]:
+        """Return the decisions whose results the next one sees, and none before it has."""
+        return [number for number, at in self._unseen.items() if at <= self._clock]
+
+    def _flying(self, rows: Rows, number: int) -> bool:
+        row = rows[self._trials[number]]
+        return row.legs[-1].decision == number and self._out(row)
+
+    @staticmethod
+    def _out(row: TrialRow) -> bool:
+        return not (row.ended or row.resting)
+
+    def _run(self, row: TrialRow) -> Run:
+        """Return the trial as the next decision may see it; the same one while nothing has changed about it."""
+        seen = row.legs[-1].decision not in self._unseen
+        held = self._seen.get(row.number)
+        if held is None or held[0] is not row or held[1] is not seen:
+            held = self._seen[row.number] = row, seen, self._known(row) if seen else self._pending(row)
+        return held[2]
+
+    def _pending(self, row: TrialRow) -> Run:
+        """Return a trial whose last leg's result may not be seen yet, whether or not it is there."""
+        before = row.legs[-2].until if len(row.legs) > 1 else 0
+        return Run(params=row.params, curve=self._curve(row, before), until=row.legs[-1].until)
+
+    def _known(self, row: TrialRow) -> Run:
+        curve = self._curve(row, self._steps)
+        if row.state is TrialState.COMPLETE and curve:  # one that ended by itself stays where it is
+            reached = max(curve)
+            curve |= dict.fromkeys(range(reached + 1, self._steps + 1), curve[reached])
+        return Run(params=row.params, curve=curve, over=row.state is TrialState.FAILED)
+
+    def _curve(self, row: TrialRow, until: int) -> dict[int, float]:
+        return {step: self._sign * value for step, value in row.history.items() if step <= until}
+
+
+def _cost(steps: int) -> int:
+    return max(1, steps)

@@ -1,0 +1,287 @@
+"""From command line and experiment to one typed config, by Hydra, with everything that is wrong found at once.
+
+Hydra stops at the first mistake. So each override and each key of the experiment is first tried by itself on the typed
+schema; those that fail become Problems, and Hydra composes the rest, so that later checks can go on with it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from litune.config import config as configs
+from litune.config import experiments, hydra_app
+from litune.config.documents import Document, leaves, read
+from litune.config.hydra_app import DEFAULT_BACKEND, ExperimentSource, backend_names
+from litune.config.schema import BACKENDS, OPEN_SECTIONS
+from litune.errors import InputError, Problem, nearest
+
+COMMAND_LINE = "command line"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """A config, what is wrong with it so far, and where each of its keys was given.
+
+    Where it is not `resolvable`, an interpolation in it fails, and its values cannot be had.
+    """
+
+    config: DictConfig
+    resolvable: bool
+    problems: Sequence[Problem]
+    overridden: frozenset[str]
+    document: Document
+
+    def located(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Return the problems with the place of their key, where they have none."""
+        return [problem if problem.where else replace(problem, where=self.where(problem.key)) for problem in problems]
+
+    def where(self, key: str) -> str:
+        """Return where the key was given: command line, FILE:LINE, or the experiment's file."""
+        parts = key.split(".")
+        above = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+        return COMMAND_LINE if above & self.overridden else self.document.where(key)
+
+
+def parse(overrides: Sequence[str], *, sweep: bool) -> tuple[list[Override], list[Problem]]:
+    """Return the overrides that are well-formed, and the problems of the others."""
+    parser = OverridesParser.create()
+    parsed: list[Override] = []
+    problems: list[Problem] = []
+    for text in overrides:
+        try:
+            [override] = parser.parse_overrides([text])
+        except HydraException as error:
+            problems.append(_malformed(text, error))
+            continue
+        if override.is_sweep_override() and not sweep:
+            value = text.partition("=")[2]
+            cure = f"for a list write [{value}]; for one run each add -m"
+            key = override.key_or_group
+            problems.append(Problem(where=COMMAND_LINE, key=key, got=value, expected="one value", cure=cure))
+        else:
+            parsed.append(override)
+    return parsed, problems
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each run of a multirun; raise InputError for malformed ones."""
+    parsed, problems = parse(overrides, sweep=True)
+    if problems:
+        raise InputError(problems)
+    try:
+        [batch] = BasicSweeper.split_arguments(parsed, None)
+    except HydraException as error:
+        expected = "values to try one after another, such as a,b,c"
+        raise InputError(Problem(where=COMMAND_LINE, got=str(error), expected=expected)) from error
+    return batch
+
+
+def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_file: Path | None = None) -> Composed:
+    """Return the config of experiment and overrides; raise InputError where there is no config to go on with.
+
+    The experiment is `config_file` if given, else the overrides' experiment=, else the default one.
+    """
+    if config_dir and not config_dir.is_dir():
+        cure = f"looked for {config_dir.absolute()}"
+        raise InputError(
+            Problem(where=COMMAND_LINE, key="--config-dir", got=str(config_dir), expected="a directory", cure=cure)
+        )
+    parsed, problems = parse(overrides, sweep=False)
+    groups = {o.key_or_group: _word(o.value()) for o in parsed if _chooses(o)}
+    document, found = _document(groups.get("experiment", experiments.DEFAULT), config_dir, config_file)
+    problems += found
+    backend, found = _backend(groups.get("backend"), document, config_dir)
+    problems += found
+    trial = configs.schema()
+    trial.backend = configs.backend_schema(backend)
+    content, found = _fitting(trial, document)
+    problems += found
+    kept = []
+    for override in parsed:
+        if _chooses(override):
+            continue
+        problem = _tried(trial, override)
+        if problem:
+            problems.append(replace(problem, where=COMMAND_LINE))
+        else:
+            whole = override.is_delete() and "." not in override.key_or_group  # a section: the schema keeps it, empty
+            kept.append(f"{override.key_or_group}=null" if whole else _line(trial, override))
+    name = document.path.stem if document else ""
+    if document is None:
+        raise InputError(problems)
+    with hydra_app.opened(config_dir, backend) as app:
+        ExperimentSource.files[name] = document.path
+        ExperimentSource.contents[name] = content
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+        lines = [f'experiment="{quoted}"', f"backend={backend}", *kept]
+        try:
+            config = app.compose_config(
+                config_name=hydra_app.PRIMARY, overrides=lines, run_mode=RunMode.RUN, from_shell=False
+            )
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError([*problems, _translated(error, parsed, document)]) from error
+    with open_dict(config):
+        del config["hydra"]
+    config.experiment = config.experiment or name
+    config.search.space = experiments.find_space(config.search.space, document.path)
+    dangling = list(configs.unresolved(config))
+    composed = Composed(
+        config=configs.sealed(config),
+        resolvable=not dangling,
+        problems=problems,
+        overridden=frozenset(override.key_or_group for override in parsed),
+        document=document,
+    )
+    return replace(composed, problems=[*problems, *composed.located(dangling)])
+
+
+def show(composed: Composed, config_dir: Path | None, kind: str, package: str | None, *, resolve: bool) -> None:
+    """Print the config (`job`), Hydra's own (`hydra`), or both (`all`) as YAML; raise InputError for mistakes."""
+    if composed.problems:
+        raise InputError(composed.problems)
+    shown: Any = copy.deepcopy(composed.config)
+    if kind != "job":
+        with hydra_app.opened(config_dir) as app:
+            defaults = app.compose_config(config_name=None, overrides=[], run_mode=RunMode.RUN)
+        shown = OmegaConf.merge({"hydra": defaults.hydra}, shown if kind == "all" else {})
+    if package not in (None, "_global_"):
+        found = OmegaConf.select(shown, package)
+        if found is None:
+            problem = configs.unknown_key(str(package), configs.known_keys(shown))
+            raise InputError(replace(problem, where=f"{COMMAND_LINE}: --package"))
+        shown = found if OmegaConf.is_config(found) else OmegaConf.create({package: found})
+    print(OmegaConf.to_yaml(shown, resolve=resolve), end="")
+
+
+def _malformed(text: str, error: HydraException) -> Problem:
+    key, equals, value = text.partition("=")
+    if not equals:
+        return Problem(where=COMMAND_LINE, got=repr(text), expected="KEY=VALUE")
+    example = f'{key}="{value}"' if not set(value) & set("'\"\\") else f'{key}="a value"'
+    cure = f"quote it for the shell and for Hydra: '{example}'"
+    said = str(error).splitlines()[0]
+    return Problem(
+        where=COMMAND_LINE, key=key, got=repr(text), expected=f"a value of Hydra's grammar ({said})", cure=cure
+    )
+
+
+def _chooses(override: Override) -> bool:
+    """Say whether the override chooses from a group, as in backend=ray."""
+    key = override.key_or_group
+    return key in ("experiment", "backend") and override.package is None and not override.is_delete()
+
+
+def _word(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _document(choice: str, config_dir: Path | None, file: Path | None) -> tuple[Document | None, list[Problem]]:
+    try:
+        return read(file or experiments.find(choice, config_dir)), []
+    except InputError as error:
+        return None, [problem if problem.where else replace(problem, where=COMMAND_LINE) for problem in error.problems]
+
+
+def _backend(given: str | None, document: Document | None, config_dir: Path | None) -> tuple[str, list[Problem]]:
+    """Return the backend to go on with: the command line's, else the experiment's, else the default."""
+    written = document.data.get("backend") if document else None
+    if isinstance(written, Mapping):
+        written = written.get("name")
+    name = given if given is not None else str(written) if written else DEFAULT_BACKEND
+    files = [path.stem for path in (config_dir / "backend").glob("*.yaml")] if config_dir else []
+    if name in BACKENDS or name in files or name in (names := backend_names()):
+        return name, []
+    where = COMMAND_LINE if given is not None or not document else document.where("backend")
+    names = sorted({*names, *files})
+    expected = f"one of {', '.join(names)}"
+    problem = Problem(
+        where=where, key="backend", got=name or "nothing", expected=expected, nearest=nearest(name, names)
+    )
+    return DEFAULT_BACKEND, [problem]
+
+
+def _fitting(trial: DictConfig, document: Document | None) -> tuple[dict[str, Any], list[Problem]]:
+    """Return what of the experiment fits the schema, and the problems of the rest; `trial` takes what fits."""
+    content: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, value in _keys(document.data) if document else ():
+        assert document is not None
+        if key == "defaults":
+            content[key] = value
+            continue
+        problem = configs.assign(trial, key, value)
+        if problem:
+            problems.append(replace(problem, where=document.where(key)))
+        else:
+            _nest(content, key, configs.held(trial, key, value))
+    return content, problems
+
+
+def _keys(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value): open sections whole, the others key by key; a backend named by a word is chosen."""
+    for name, value in data.items():
+        if name == "backend" and not isinstance(value, Mapping):
+            continue
+        if name in OPEN_SECTIONS or not isinstance(value, Mapping):
+            yield name, value
+        else:
+            yield from leaves(value, f"{name}.")
+
+
+def _nest(content: dict[str, Any], key: str, value: Any) -> None:
+    *above, name = key.split(".") if key.partition(".")[0] not in OPEN_SECTIONS else [key]
+    for part in above:
+        content = content.setdefault(part, {})
+    content[name] = value
+
+
+def _tried(trial: DictConfig, override: Override) -> Problem | None:
+    """Apply the override to the schema that already has the experiment's values; return what is wrong with it."""
+    key = override.key_or_group
+    if override.is_hydra_override():
+        return None
+    if override.package is not None:
+        return Problem(key=f"{key}@{override.package}", got="a package", expected="KEY=VALUE")
+    if override.is_delete():
+        if configs.node_at(trial, key) is None:
+            return configs.unknown_key(key, configs.known_keys(trial))
+        if key.partition(".")[0] not in OPEN_SECTIONS or key == "model":
+            return Problem(key=key, got=f"~{key}", expected="a value: this key can be changed, not deleted")
+        return None
+    if override.is_add() and key.partition(".")[0] not in OPEN_SECTIONS and configs.node_at(trial, key) is not None:
+        plain = str(override.input_line).lstrip("+")
+        return Problem(key=key, got=str(override.input_line), expected=f"{plain}: the key is there already")
+    return configs.assign(trial, key, override.value())
+
+
+def _line(trial: DictConfig, override: Override) -> str:
+    """Return the override as Hydra takes it."""
+    line = str(override.input_line)
+    given = None if override.is_delete() else override.value()
+    held = configs.held(trial, override.key_or_group, given)
+    return line if held is given else f"{line.partition('=')[0]}={held}"
+
+
+def _translated(error: Exception, overrides: Iterable[Override], document: Document) -> Problem:
+    """Return Hydra's or OmegaConf's own complaint in our form."""
+    said = [line.strip() for source in (error, error.__cause__) if source for line in str(source).splitlines() if line]
+    key = next((line.removeprefix("full_key: ") for line in said if line.startswith("full_key: ")), "")
+    given = any(override.key_or_group == key for override in overrides)
+    return Problem(
+        where=COMMAND_LINE if given else document.where(key),
+        key=key,
+        got="; ".join(said[:2]) or type(error).__name__,
+        expected="a config that Hydra can compose",
+    )

@@ -1,0 +1,67 @@
+"""Where experiments and their search spaces lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import litune
+from litune.config.documents import shown
+from litune.errors import InputError, Problem, nearest
+
+GROUP = "experiment"
+DEFAULT = "digits_mlp"
+SUFFIXES = (".yaml", ".yml")
+_SPACES = "search_spaces"
+
+
+def directories(config_dir: Path | None) -> list[Path]:
+    """Return where experiments are looked for: the first that has one wins."""
+    given = [config_dir / GROUP, config_dir / "experiments"] if config_dir else []
+    here = Path("experiments")
+    return [*given, here, *(place for place in _checkout("experiments") if place != here.absolute())]
+
+
+def _checkout(name: str) -> list[Path]:
+    """Return that directory of the source checkout that litune was imported from, if it was."""
+    root = Path(litune.__file__).parents[2]
+    return [root / name] if (root / "pyproject.toml").is_file() else []
+
+
+def known(config_dir: Path | None) -> dict[str, Path]:
+    """Return every experiment's file by its name."""
+    found: dict[str, Path] = {}
+    for directory in directories(config_dir):
+        if directory.is_dir():
+            for path in sorted(directory.iterdir()):
+                if path.suffix in SUFFIXES and path.is_file():
+                    found.setdefault(path.stem, path)
+    return found
+
+
+def find(choice: str, config_dir: Path | None) -> Path:
+    """Return the file of an experiment given by name or by path; raise InputError that lists the known ones."""
+    files = known(config_dir)
+    if (choice.endswith(SUFFIXES) or "/" in choice) and (Path(choice).exists() or Path(choice).stem not in files):
+        return Path(choice)
+    if choice in files:
+        return files[choice]
+    looked = ", ".join(shown(directory) for directory in directories(config_dir))
+    expected = f"one of {', '.join(sorted(files))}" if files else "the name of an experiment or the path of its YAML"
+    raise InputError(
+        Problem(
+            key=GROUP,
+            got=choice or "nothing",
+            expected=expected,
+            nearest=nearest(choice, files),
+            cure=f"looked in {looked}",
+        )
+    )
+
+
+def find_space(given: str | None, experiment: Path) -> str | None:
+    """Return the path of the search space: as given from here, else from the experiment's project, else by its name."""
+    homes = [Path(), experiment.parent.parent, experiment.parent]
+    if given is not None:
+        return next((str(home / given) for home in homes if (home / given).exists()), given)
+    names = [f"{experiment.stem}{suffix}" for suffix in (".json", *SUFFIXES)]
+    return next((str(home / _SPACES / n) for home in homes for n in names if (home / _SPACES / n).is_file()), None)

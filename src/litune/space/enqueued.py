@@ -1,0 +1,99 @@
+"""The trials that a person asks for (search.enqueue): read, and checked against the space before anything starts.
+
+An entry holds params by dotted key, or in sections, as NNI writes nested choices; what it leaves out is suggested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from litune.errors import Problem, nearest
+from litune.space.parameters import Categorical, Int, Normal, Parameter
+from litune.space.space import Space, flatten, name_of
+
+KEY = "search.enqueue"
+DRAWING = ("searcher", "tuner", "manager")  # the fields of a backend's section by which somebody else draws the params
+
+
+def read(config: DictConfig, space: Space) -> tuple[Mapping[str, Any], ...]:
+    """Return the entries, each value as the space itself would give it; they must be free of problems."""
+    return tuple(_own(entry, space) for entry in map(flatten, _entries(config)))
+
+
+def check(config: DictConfig, space: Space) -> Iterator[Problem]:
+    """Yield what is wrong with the entries, and with having any in this search."""
+    entries = _entries(config)
+    if entries:
+        yield from refuse_foreign(config, KEY)
+    for number, entry in enumerate(entries):
+        key = f"{KEY}.{number}"
+        if isinstance(entry, Mapping) and entry:
+            yield from _misfits(flatten(entry), key, space, whole=config.search.algorithm == "repeat")
+        else:
+            yield Problem(key=key, got=repr(entry), expected="params: {model.hidden: 64, ...}")
+    if config.search.algorithm == "repeat" and not entries:
+        yield Problem(key=KEY, got="nothing", expected="the params that search.algorithm=repeat is to train")
+
+
+def refuse_foreign(config: DictConfig, key: str) -> Iterator[Problem]:
+    """Yield a problem where it is not the study that chooses the params, so that it cannot heed `key`."""
+    for name in DRAWING:
+        if config.backend.get(name) is not None:
+            cure = f"leave out either of the two; without backend.{name} search.algorithm draws the params"
+            expected = f"nothing beside backend.{name}, whose draws it cannot change"
+            yield Problem(key=key, got="a list", expected=expected, cure=cure)
+
+
+def _entries(config: DictConfig) -> list[Any]:
+    entries = OmegaConf.to_container(config.search.enqueue, resolve=True)
+    assert isinstance(entries, list)
+    return entries
+
+
+def _misfits(params: Mapping[str, Any], key: str, space: Space, *, whole: bool) -> Iterator[Problem]:
+    placed = {name_of(id_): id_ for id_ in space.placed(params)}
+    for name, value in params.items():
+        if name in placed:
+            parameter = space.parameters[placed[name]]
+            if not parameter.contains(value):
+                near = nearest(str(value), map(str, parameter.choices)) if isinstance(parameter, Categorical) else None
+                yield Problem(key=f"{key}.{name}", got=repr(value), expected=_values(parameter), nearest=near)
+        elif name in space.names:
+            yield Problem(key=f"{key}.{name}", got=repr(value), expected=f"beside it {_needed(name, space)}")
+        else:
+            expected = f"one of {', '.join(space.names)}"
+            yield Problem(
+                key=f"{key}.{name}", got="an unknown param", expected=expected, nearest=nearest(name, space.names)
+            )
+    if whole:
+        for name in space.misfits(params):
+            if name not in params:
+                yield Problem(
+                    key=f"{key}.{name}", got="nothing", expected="a value: search.algorithm=repeat suggests none"
+                )
+
+
+def _needed(name: str, space: Space) -> str:
+    conditions = [condition for id_, condition in space.conditions.items() if name_of(id_) == name]
+    return " or ".join(dict.fromkeys(f"{name_of(chooser)}={option}" for chooser, option in conditions))
+
+
+def _values(parameter: Parameter) -> str:
+    if isinstance(parameter, Categorical):
+        return f"one of {', '.join(map(repr, parameter.choices))}"
+    low, high = parameter.examples()
+    if isinstance(parameter, Int):
+        return f"a whole number from {low} to {high}"
+    return f"a number from {low!r} to {high!r}" + (f", a multiple of {parameter.q!r}" if parameter.q else "")
+
+
+def _own(params: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    own = {}
+    for id_, value in space.placed(params).items():
+        parameter = space.parameters[id_]
+        exact = not isinstance(parameter, Normal) or parameter.q is not None  # a normal gives it back to 1e-12 only
+        own[name_of(id_)] = parameter.decode(parameter.encode(value)) if exact else float(value)
+    return own

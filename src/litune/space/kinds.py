@@ -1,0 +1,112 @@
+"""NNI's kinds of hyperparameter: what each takes, and the parameter made of it, or what would be right instead."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from litune.errors import InputError, Problem
+from litune.space.parameters import Categorical, Float, Int, Normal, Parameter, identity
+
+TYPES: dict[str, str] = {
+    "choice": "a list of values",
+    "randint": "[low, high], whole numbers, high excluded",
+    "uniform": "[low, high]",
+    "quniform": "[low, high, q]",
+    "loguniform": "[low, high], both above 0",
+    "qloguniform": "[low, high, q], all above 0",
+    "normal": "[mu, sigma]",
+    "qnormal": "[mu, sigma, q]",
+    "lognormal": "[mu, sigma]",
+    "qlognormal": "[mu, sigma, q]",
+}
+_MOST = 2**53  # whole numbers beyond it are not exact in JSON
+_HUGE = 1e300  # so that no sum or difference of values overflows
+
+
+def made(kind: str, values: list[Any]) -> Parameter:
+    """Return the parameter of this kind; InputError where the values are not what it takes."""
+    parameter = of_values(values) if kind == "choice" else of_numbers(kind, values)
+    if isinstance(parameter, str):
+        raise InputError(Problem(key=kind, got=repr(values), expected=parameter))
+    return parameter
+
+
+def of_values(values: list[Any]) -> Categorical | str:
+    """Return the parameter, or what would be right instead."""
+    if not values:
+        return "at least one value"
+    if not all(_finite(value) for value in values):
+        return "finite numbers"
+    if len({identity(value) for value in values}) < len(values):
+        return "distinct values"
+    return Categorical(choices=tuple(values))
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, (list, Mapping)):
+        return all(_finite(item) for item in (value.values() if isinstance(value, Mapping) else value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def of_numbers(kind: str, values: list[Any]) -> Parameter | str:
+    """Return the parameter, or what would be right instead."""
+    numbers = [number for value in values if (number := _as_number(value)) is not None]
+    if len(values) != (3 if kind.startswith("q") else 2):
+        return TYPES[kind]
+    if len(numbers) < len(values):
+        return f"{TYPES[kind]}, all finite numbers"
+    if kind == "randint":
+        low, high = numbers
+        if not isinstance(low, int) or not isinstance(high, int):
+            return TYPES[kind]
+        if max(abs(low), abs(high)) > _MOST:
+            return "whole numbers of at most 2**53"
+        return Int(low=low, high=high) if low < high else "low below high"
+    first, second, q = (*map(float, numbers), None)[:3]
+    assert first is not None
+    assert second is not None
+    if q is not None and q <= 0:
+        return "a step q above 0"
+    made: Float | Normal
+    if kind.endswith("normal"):
+        if second <= 0:
+            return "a sigma above 0"
+        made = Normal(mu=first, sigma=second, log="log" in kind, q=None)
+        largest = _largest(made)
+        made = dataclasses.replace(made, q=q)
+    else:
+        if first >= second:
+            return "low below high"
+        if "log" in kind and first <= 0:
+            return "low above 0 for a logarithmic range"
+        made = Float(low=first, high=second, log="log" in kind, q=q)
+        largest = max(abs(first), abs(second))
+    if largest > _HUGE:
+        return f"values of at most {_HUGE:g}"
+    if q is not None and largest / q > _MOST:
+        return "a step q that is not lost beside the values"
+    return made
+
+
+def _largest(normal: Normal) -> float:
+    """Return the largest absolute value that the normal gives."""
+    try:
+        return max(map(abs, normal.examples()), default=0.0)
+    except OverflowError:
+        return math.inf
+
+
+def _as_number(value: Any) -> int | float | None:
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        return None
+    number: int | float = value
+    return number

@@ -1,0 +1,1 @@
+"""One search on disk: its identity, its ledger, its directory, and who may write to it."""

@@ -1,0 +1,256 @@
+"""One search: which trial starts next, what is recorded of it, and when it is over.
+
+A Study is the pure plan (plan.py, prune.py) over the ledger. The driver holds it; backends ask it for jobs and tell it
+what the trials said. A job is a leg of a trial: most algorithms have trials of one leg.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from litune.algorithms import by_name as algorithms
+from litune.algorithms.promotion import Decision
+from litune.algorithms.prune import prune_below
+from litune.algorithms.terms import Effort, Terms
+from litune.algorithms.transfer import EarlierRun
+from litune.objective import Objective
+from litune.space.space import Space
+from litune.study import failures
+from litune.study.duplicates import Duplicates
+from litune.study.ledger import Ledger
+from litune.table import Leg, TrialRow, digest, leaderboard
+from litune.trial import CHECKPOINTS, Job, Metrics, Outcome, TrialState
+
+_LEAST = 0.1  # seconds for a leg of a trial whose time is over: it fails as one that took too long
+
+
+class Study:
+    """The plan and the ledger of one search. `rows` is the trial table so far, `running` the jobs that are out."""
+
+    def __init__(
+        self,
+        *,
+        config: Mapping[str, Any],
+        space: Space,
+        objective: Objective,
+        terms: Terms,
+        effort: Effort,
+        ledger: Ledger,
+        directory: Path,
+        earlier: Sequence[EarlierRun] = (),
+        why: str = "",
+    ) -> None:
+        self.config, self.space, self.objective, self.earlier = config, space, objective, earlier
+        self.terms, self.effort, self.directory = terms, effort, directory
+        self.why = why  # why this algorithm, if `auto` chose it
+        self.parallel = effort.parallel
+        self.running: dict[int, Job] = {}
+        self.stopped = ""  # why no further trial is started, if that was decided before the last one
+        self.began = time.monotonic()
+        self._ledger = ledger
+        known = [trial for run in earlier for trial in run.trials]
+        self.plan = algorithms.plan(terms, effort, space, ledger.rows, maximize=objective.maximize, earlier=known)
+        alike = effort.reuse and not terms.seed_per_trial and terms.algorithm != "repeat"
+        self._duplicates = Duplicates(objective, ledger.rows) if alike else None
+        self._dropped: set[int] = set()  # trials whose checkpoints are gone
+        self._alike = failures.Alike(effort.equal_failures)
+        # interrupted trials, to be run again under their number
+        self._again = deque(number for number, row in sorted(self.rows.items()) if not (row.ended or row.resting))
+
+    @property
+    def rows(self) -> Mapping[int, TrialRow]:
+        """The trial table so far, by number."""
+        return self._ledger.rows
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to start and nothing is running, or the time is over."""
+        return self.overdue or (not self.running and (bool(self.stopped) or self.over))
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to start, given that nothing is running."""
+        return not self._again and (self._spent_out() or self.plan.over(self.rows))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the search may go on; None without search.timeout."""
+        return None if self.effort.timeout is None else self.began + self.effort.timeout - time.monotonic()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether search.timeout is over: what runs now is left, and run again by the same command."""
+        return self.seconds_left is not None and self.seconds_left <= 0
+
+    def ask(self) -> Job | None:
+        """Return the next job, recorded as running; None if none may start before another ends, or none is left."""
+        while not (self.stopped or self.overdue):
+            if self._again:
+                return self._resume(self._again.popleft())
+            found = None if self._spent_out() else self.plan.next(self.rows)
+            if found is None:
+                return None
+            job = self._carry_out(*found)
+            answer = self._duplicates.answer(job, self.rows) if self._duplicates else None
+            if answer is None:
+                return job
+            source, outcome = answer
+            self._ledger.start(replace(self.rows[job.number], reused=source), self.space)
+            self.tell(job.number, outcome)
+        return None
+
+    def adopt(self, params: Mapping[str, Any]) -> Job:
+        """Start the next trial with params that somebody else has chosen."""
+        return self._start(self._new(params))
+
+    def again(self, params: Mapping[str, Any]) -> Job | None:
+        """Start an interrupted trial that has these params, under its number; None if there is none."""
+        for number in self._again:
+            if self.rows[number].params == params:
+                self._again.remove(number)
+                return self._resume(number)
+        return None
+
+    def report(self, number: int, step: int, metrics: Metrics) -> None:
+        """Take note of one validation of a running trial."""
+        value = metrics.get(self.objective.metric)
+        if value is not None and number in self.running:
+            self._ledger.report(number, step, float(value))
+
+    def tell(self, number: int, outcome: Outcome, *, final: bool = False) -> None:
+        """Take note of how a trial ended; one that failed is run again as `effort.retries` says, unless `final`."""
+        if self.running.pop(number, None) is None:
+            return
+        row = self._ledger.rows[number]
+        if outcome.failure:
+            if not final and (retry := failures.again(row, outcome.failure, self.effort.retries)):
+                self._ledger.start(retry, self.space)
+                self._again.append(number)
+                return
+            # the child knows its reports best, but one that was killed cannot say them
+            failure = failures.counted(outcome.failure, row)
+            outcome = replace(outcome, history=outcome.history or row.history, failure=failure)
+        self._ledger.finish(number, outcome)
+        if self._duplicates:
+            self._duplicates.note(self.rows[number])
+        if self.rows[number].ended:
+            self._drop_checkpoints()
+        self._stop_on_equal_failures(outcome)
+
+    def set_aside(self) -> list[int]:
+        """Note that the trials that have not ended run no more, and return them; the same command runs them again."""
+        left = [row for row in self.rows.values() if row.state is TrialState.RUNNING]
+        for row in left:
+            self._ledger.start(replace(row, state=TrialState.PAUSED), self.space)
+        self.running.clear()
+        self.commit()
+        return [row.number for row in left]
+
+    def settle(self) -> None:
+        """End the trials that rest between two legs, where no leg is left to run."""
+        if not self.running and not self.stopped and self.over:
+            for row in [row for row in self.rows.values() if row.resting]:
+                self._ledger.finish(row.number, replace(row.outcome(), state=TrialState.PRUNED, seconds=0.0))
+            self._drop_checkpoints()
+
+    def commit(self) -> None:
+        """Make everything told so far durable."""
+        self._ledger.commit()
+
+    def close(self) -> None:
+        """Make everything durable and let go of the ledger."""
+        self._ledger.close()
+
+    def digest(self) -> str:
+        """Return the digest of the trial table so far."""
+        return digest(self.rows.values())
+
+    def best(self) -> TrialRow | None:
+        """Return the best complete trial so far."""
+        board = leaderboard(self.rows.values(), maximize=self.objective.maximize)
+        return board[0] if board else None
+
+    def _spent_out(self) -> bool:
+        most = self.effort.seconds
+        return most is not None and sum(row.seconds for row in self.rows.values() if row.reused is None) >= most
+
+    def _carry_out(self, number: int, decision: Decision) -> Job:
+        if decision.trial is None:
+            assert decision.params is not None
+            row = self._new(decision.params)
+        else:
+            row = replace(self.rows[decision.trial], state=TrialState.RUNNING, resting=False, reused=None)
+            self._dropped.discard(row.number)
+        if self.terms.in_legs:
+            row = replace(row, legs=(*row.legs, Leg(number, decision.until)))
+        return self._start(row)
+
+    def _new(self, params: Mapping[str, Any]) -> TrialRow:
+        number = len(self.rows)
+        return TrialRow(number=number, state=TrialState.RUNNING, params=params, seed=self.terms.seed_of(number))
+
+    def _resume(self, number: int) -> Job:
+        row = self.rows[number]
+        return self._start(replace(row, state=TrialState.RUNNING, attempt=row.attempt + 1))
+
+    def _start(self, row: TrialRow) -> Job:
+        row = replace(row, started=time.time())
+        self._ledger.start(row, self.space)
+        self._ledger.commit()
+        visible = range(min(row.number - self.terms.lag + 1, len(self.rows)))
+        curves = {
+            number: self.rows[number].history for number in visible if self.rows[number].state is not TrialState.FAILED
+        }
+        devices = self._free_devices()
+        limit = self.effort.trial_timeout
+        job = Job(
+            number=row.number,
+            params=row.params,
+            config=self.config,
+            directory=str(self.directory / "trials" / f"{row.number:04d}"),
+            seed=row.seed,
+            threads=self.terms.threads,
+            attempt=row.attempt,
+            prune_below=prune_below(
+                self.terms.pruner,
+                row.number,
+                curves,
+                maximize=self.objective.maximize,
+                max_steps=self.terms.max_steps,
+            ),
+            start=row.legs[-2].until if len(row.legs) > 1 else 0,
+            until=row.legs[-1].until if row.legs and row.legs[-1].until < self.terms.max_steps else None,
+            timeout=None if limit is None else max(_LEAST, limit - row.seconds),
+            memory_gb=self.effort.memory_gb,
+            devices=devices,
+        )
+        self.running[row.number] = job
+        return job
+
+    def _free_devices(self) -> tuple[int, ...] | None:
+        if not self.effort.devices:
+            return None
+        used = Counter(device for job in self.running.values() for device in job.devices or ())
+        freest = sorted(self.effort.devices, key=lambda device: (used[device], device))
+        return tuple(sorted(freest[: self.effort.devices_a_trial]))
+
+    def _drop_checkpoints(self) -> None:
+        ended = (row for row in self.rows.values() if row.ended)
+        board = leaderboard(ended, maximize=self.objective.maximize)
+        kept = {row.reused if row.reused is not None else row.number for row in board[: self.effort.keep_checkpoints]}
+        for row in self.rows.values():
+            if row.ended and row.number not in kept and row.number not in self._dropped:
+                shutil.rmtree(self.directory / "trials" / f"{row.number:04d}" / CHECKPOINTS, ignore_errors=True)
+                self._dropped.add(row.number)
+
+    def _stop_on_equal_failures(self, outcome: Outcome) -> None:
+        """End the search when the first trials of this command failed alike, and none ever came to an end."""
+        alike = self._alike.note(outcome.failure)
+        if alike and outcome.failure and all(row.failure for row in self.rows.values() if row.ended):
+            self.stopped = f"the first {self.effort.equal_failures} trials failed alike"

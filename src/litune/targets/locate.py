@@ -1,0 +1,269 @@
+"""Which dotted names may be imported and called, and importing them.
+
+A config may come from somebody else, so it must not be able to run just anything. Allowed are
+  - of the frameworks (torch, torchvision, torchmetrics, pytorch_lightning, lightning) and litune.tasks: classes of the
+    kinds that a training is made of, and torchvision's model functions; torch.load and torch.hub.load are neither;
+  - classes of modules that lie in the current directory;
+  - whatever is defined in a module that the config lists under `allow`.
+Python's own name for the script or notebook that was started, `__main__`, is none of a file's: see named().
+What counts is where a thing is defined: a name that leads out of its own package (my_pkg.os.system) is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from litune.config.documents import shown
+from litune.errors import InputError, Problem, nearest
+
+MAIN = "__main__"
+FRAMEWORKS = ("torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning", "litune")
+_NAME = re.compile(r"(?!\d)\w+(\.(?!\d)\w+)+", re.ASCII)
+_FUNCTIONS = ("torchvision.models.", "litune.tasks.")
+_CLASSES = (
+    *_FUNCTIONS, "torchvision.transforms.",
+    *(f"{lightning}.{part}." for lightning in ("pytorch_lightning", "lightning.pytorch")
+      for part in ("callbacks", "loggers", "strategies", "profilers", "plugins")),
+)  # fmt: skip
+_KINDS = {
+    "torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer", "torch.optim.lr_scheduler.LRScheduler",
+    "torch.utils.data.dataset.Dataset", "torch.utils.data.sampler.Sampler", "torch.utils.data.dataloader.DataLoader",
+    "pytorch_lightning.core.datamodule.LightningDataModule", "lightning.pytorch.core.datamodule.LightningDataModule",
+}  # fmt: skip
+
+_LISTED = 12  # a longer list of names would hide the rest of the message
+
+_trusted: set[str] = set()
+_importing: list[str] = []
+
+
+def trust(modules: Iterable[str]) -> None:
+    """Allow, in this process from now on, the modules that a config lists under `allow`."""
+    _trusted.update(modules)
+
+
+def locate(path: str) -> Callable[..., Any]:
+    """Return the class or function of that dotted name; raise InputError if it cannot or may not be had."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # a console script starts without it
+    trusted = frozenset(_trusted)
+    found = _in_main(path, trusted) if path.startswith(f"{MAIN}.") else _located(path, trusted, here)
+    if isinstance(found, Problem):
+        raise InputError(found)
+    assert callable(found)
+    return found
+
+
+def named(target: Any) -> str:
+    """Return the dotted name by which locate() finds a class or function again; raise InputError where none does.
+
+    What a script defines goes by the script's own module name, so that another process can import it. What a notebook's
+    cell or an interactive session defines has no file: only forks of this process can find it.
+    """
+    module = target.__module__
+    if module == MAIN and (script := _script()):
+        module = script
+        sys.modules.setdefault(script, sys.modules[MAIN])  # else it would be run again to be imported
+    name = f"{module}.{target.__qualname__}"
+    trust([name])
+    for _ in range(2):
+        if "<" not in name and locate(name) is target:
+            return name
+        _located.cache_clear()  # its module was loaded again since
+    cure = "define it at the top level of a module, and import it from there"
+    raise InputError(Problem(got=name, expected="a class or function that its own name leads to", cure=cure))
+
+
+def _script() -> str:
+    """Return the module name of the script that was started; "" for a notebook, an interactive session, `python -c`."""
+    file = getattr(sys.modules[MAIN], "__file__", None)
+    if file is None or not Path(file).is_file() or "get_ipython" in vars(sys.modules[MAIN]):
+        return ""
+    spec = sys.modules[MAIN].__spec__
+    if spec is not None:  # python -m package.module
+        return spec.name
+    stem = Path(file).stem
+    return stem if stem.isidentifier() and stem not in sys.stdlib_module_names else ""
+
+
+def _in_main(path: str, trusted: frozenset[str]) -> object:
+    """Return what this process's own script, cell or session defines under the name, or the Problem with it."""
+    found: Any = sys.modules[MAIN]
+    for part in path.split(".")[1:]:
+        found = getattr(found, part, None)
+    if path in trusted and callable(found):
+        return found
+    cure = "put it into a module (a file, such as my_model.py), and import it from there"
+    expected = "a class or function in a module: this one was defined in a notebook or an interactive session"
+    return Problem(got=path, expected=expected, cure=cure)
+
+
+@functools.cache
+def _located(path: str, trusted: frozenset[str], here: str) -> object:
+    """Return the target, or the Problem with it: a broken module is imported, and shown, once."""
+    if not _NAME.fullmatch(path) or "__" in path:
+        dotted = path.replace(":", ".")
+        alike = dotted if dotted != path and _NAME.fullmatch(dotted) else None
+        return Problem(got=repr(path), expected="the dotted name of a class, such as my_module.MyModel", nearest=alike)
+    root = path.partition(".")[0]
+    if root not in FRAMEWORKS and not _is_trusted(path, trusted) and not _is_own(root, here):
+        return _stranger(path, root, trusted, here)
+    found = _imported(path)
+    return found if isinstance(found, Problem) else _refused(path, found, trusted, here) or found
+
+
+def _stranger(path: str, root: str, trusted: frozenset[str], here: str) -> Problem:
+    known = [*FRAMEWORKS[:-1], *sorted(trusted)]
+    expected = f"a name in {', '.join(known)}, or a module in the current directory"
+    if _spec(root) is None:
+        own = [module.name for module in pkgutil.iter_modules([here])]
+        alike = nearest(root, [*known, *own])
+        cure = f"there is no module {root}"
+        return Problem(got=path, expected=expected, nearest=alike and path.replace(root, alike, 1), cure=cure)
+    return Problem(got=path, expected=expected, cure=_allowing(root))
+
+
+def _allowing(root: str) -> str:
+    """Return how to allow a package; nothing for those that no training is made of."""
+    if root in FRAMEWORKS or root in sys.stdlib_module_names:
+        return ""
+    return f"if you trust it, add it to the config: allow: [{root}]"
+
+
+def _is_trusted(path: str, trusted: frozenset[str]) -> bool:
+    return any(path == module or path.startswith(f"{module}.") for module in trusted)
+
+
+def _is_own(root: str, here: str) -> bool:
+    """Say whether the top-level module lies below the current directory, and is not an installed one."""
+    spec = _spec(root)
+    places = [spec.origin] if spec and spec.origin else list(spec.submodule_search_locations or ()) if spec else []
+    installed = {Path(path) for name, path in sysconfig.get_paths().items() if name != "data"}
+    return bool(places) and all(
+        Path(place).is_relative_to(here)
+        and not any(Path(place).is_relative_to(library) for library in installed)
+        and not {"site-packages", "dist-packages"} & set(Path(place).parts)
+        for place in places
+    )
+
+
+def _spec(root: str) -> Any:
+    try:
+        return importlib.util.find_spec(root)
+    except (ImportError, ValueError):
+        return None
+
+
+def _imported(path: str) -> Any:
+    """Return what the name stands for, or the Problem of importing it."""
+    parts = path.split(".")
+    module: ModuleType | None = None
+    depth = 0
+    for depth in range(1, len(parts)):
+        name = ".".join(parts[:depth])
+        try:
+            with _noted(name):
+                module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                return _broken(path, error)
+            depth -= 1
+            break
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
+            return _broken(path, error)
+    if module is None:
+        return Problem(got=path, expected="an installed package", cure=f"there is no module {parts[0]}")
+    found: Any = module
+    for part in parts[depth:]:
+        if not hasattr(found, part) or isinstance(getattr(found, part), ModuleType):
+            return _absent(path, found, part)
+        found = getattr(found, part)
+    return found
+
+
+@contextlib.contextmanager
+def _noted(name: str) -> Iterator[None]:
+    _importing.append(name)
+    try:
+        yield
+    finally:
+        _importing.pop()
+
+
+def importing() -> str:
+    """Return the module that locate() is importing now; "" if none."""
+    return _importing[-1] if _importing else ""
+
+
+def _absent(path: str, owner: Any, part: str) -> Problem:
+    home = getattr(owner, "__name__", str(owner))
+    if isinstance(getattr(owner, part, None), ModuleType):
+        return Problem(got=f"{path} ({part} is a module)", expected=f"a class defined in {home}")
+    classes = [name for name, value in vars(owner).items() if isinstance(value, type) and not name.startswith("_")]
+    others = [name for name in dir(owner) if not name.startswith("_")]
+    others += [module.name for module in pkgutil.iter_modules(getattr(owner, "__path__", []))]
+    alike = nearest(part, classes) or nearest(part, others)
+    known = f": {', '.join(classes)}" if 0 < len(classes) <= _LISTED else ""
+    return Problem(got=path, expected=f"a class in {home}{known}", nearest=f"{home}.{alike}" if alike else None)
+
+
+def _broken(path: str, error: BaseException) -> Problem:
+    """Return the problem of a module that raises while it is imported: its own file and line."""
+    said = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
+    if isinstance(error, SyntaxError) and error.filename:
+        file, line = error.filename, error.lineno
+    else:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+        own = [frame for frame in frames if Path(frame.filename).is_relative_to(Path.cwd())]
+        file, line = ((own or frames)[-1].filename, (own or frames)[-1].lineno) if frames else (path, None)
+    place = f"{shown(Path(file))}:{line}" if line else file
+    hider = _hider(error)
+    cure = f"rename {hider}, which hides a library" if hider else f"{place}: {said}"
+    return Problem(got=path, expected="a module that can be imported", cure=cure)
+
+
+def _hider(error: BaseException) -> str:
+    """Return the user's file that was found in place of a library that the import wanted; "" if none."""
+    package, dot, _ = (getattr(error, "name", None) or "").partition(".")
+    file = Path(getattr(sys.modules.get(package), "__file__", None) or "")
+    if not (isinstance(error, ModuleNotFoundError) and dot and file == Path.cwd() / f"{package}.py"):
+        return ""
+    known = package in sys.stdlib_module_names or package in importlib.metadata.packages_distributions()
+    return shown(file) if known else ""
+
+
+def _refused(path: str, target: Any, trusted: frozenset[str], here: str) -> Problem | None:
+    """Return why the target may not be called, judged by where it is defined."""
+    if not isinstance(target, type) and not inspect.isroutine(target):
+        return Problem(got=f"{path} ({type(target).__name__})", expected="a class")
+    home = f"{target.__module__}.{target.__qualname__}"
+    if target.__module__ == MAIN and (script := _script()):
+        home = f"{script}.{target.__qualname__}"
+    root = home.partition(".")[0]
+    if _is_trusted(home, trusted):
+        return None
+    if isinstance(target, type):
+        bases = {f"{base.__module__}.{base.__qualname__}" for base in target.__mro__}
+        if home.startswith(_CLASSES) or (root in FRAMEWORKS and root != "litune" and bases & _KINDS):
+            return None
+        if root not in FRAMEWORKS and _is_own(root, here):
+            return None
+    elif home.startswith(_FUNCTIONS):
+        return None
+    expected = "a class" if root not in FRAMEWORKS and _is_own(root, here) else "a class that a training is made of"
+    return Problem(got=f"{path} ({home})" if path != home else path, expected=expected, cure=_allowing(root))

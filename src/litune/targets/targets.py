@@ -1,0 +1,189 @@
+"""Everything about the sections that name a `_target_`: checking their arguments, casting them, calling the target."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from omegaconf import DictConfig
+
+from litune.config import config as configs
+from litune.errors import InputError, Problem, nearest
+from litune.targets import twins
+from litune.targets.locate import locate, trust
+from litune.targets.signatures import TARGET, Mismatch, conform, signature
+
+__all__ = ["SCHEDULER_OPTIONS", "arguments", "check", "instantiate", "locate", "trust", "typed"]
+
+SCHEDULER_OPTIONS = ("interval", "frequency", "monitor", "strict", "name")
+_KINDS = {  # section -> what its target must be, by the names of the classes that it descends from
+    "model": "LightningModule", "data": "LightningDataModule", "optimizer": "Optimizer",
+    "lr_scheduler": "LRScheduler", "callbacks": "Callback", "logger": "Logger",
+}  # fmt: skip
+_SUPPLIED = {"optimizer": {"params"}, "lr_scheduler": {"optimizer", *SCHEDULER_OPTIONS}, "logger": {"save_dir"}}
+_CALLING = ("_partial_", "_args_")  # Hydra's words for how to call
+
+
+def check(config: DictConfig) -> list[Problem]:
+    """Return what is wrong with the sections that name a target: the name, its import, its arguments."""
+    trust(config.allow)
+    problems: list[Problem] = []
+    for key, section, extra in _sections(config):
+        problems += _bind(section, key, extra)[1] or _wrong_kind(section, key)
+    problems += twins.misfits((key, section) for key, section, _ in _sections(config))
+    return list(dict.fromkeys(_as_written(config, problem) for problem in problems))
+
+
+def _as_written(config: DictConfig, problem: Problem) -> Problem:
+    """Return the problem with the interpolation instead of its value, which may be a secret of the environment."""
+    node = configs.node_at(config, problem.key)
+    return replace(problem, got=str(node._value())) if node is not None and node._is_interpolation() else problem
+
+
+def typed(config: DictConfig) -> DictConfig:
+    """Return the read-only config with every argument cast to its target's signature; raise InputError for misfits.
+
+    Lightning's own callbacks and loggers are then of the package that the model is made of.
+    """
+    trust(config.allow)
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for key, section, extra in _sections(config):
+        arguments, found = _bind(section, key, extra)
+        problems += found
+        values.update({f"{key}.{name}": value for name, value in arguments.items() if _changed(value, section[name])})
+    if problems:
+        raise InputError(dict.fromkeys(_as_written(config, problem) for problem in problems))
+    package = twins.of_model(config.model[TARGET])
+    for key, section, _ in _sections(config):
+        if (twin := twins.twin(section[TARGET], package)) != section[TARGET]:
+            values[f"{key}.{TARGET}"] = twin
+    return configs.replaced(config, values)
+
+
+def instantiate(section: Mapping[str, Any], **extra: Any) -> Any:
+    """Build what the section names, its nested sections first; `extra` are arguments that no YAML can hold."""
+    values = configs.plain(section)
+    arguments, problems = _bind(values, "", set(extra))
+    if problems:
+        raise InputError(problems)
+    positional = [_built(value) for value in values.get("_args_", ())]
+    named = {name: _built(value) for name, value in arguments.items()}
+    target = locate(values[TARGET])
+    if values.get("_partial_"):
+        return functools.partial(target, *positional, **named, **extra)
+    return target(*positional, **named, **extra)
+
+
+def arguments(path: str) -> frozenset[str]:
+    """Return the names of the arguments that the target declares."""
+    return frozenset(signature(locate(path)).arguments)
+
+
+def _sections(config: DictConfig) -> Iterator[tuple[str, dict[str, Any], set[str]]]:
+    """Yield (dotted key, plain section, names of arguments that litune itself supplies)."""
+    plain = configs.to_plain(config)
+    for name in ("model", "data", "optimizer", "lr_scheduler", "criterion"):
+        if plain[name]:
+            extra = {"criterion"} if name == "model" and plain["criterion"] else _SUPPLIED.get(name, set())
+            yield name, plain[name], extra
+    for group in ("callbacks", "logger"):
+        for name, section in (plain[group] or {}).items():
+            if section:
+                yield f"{group}.{name}", section, _SUPPLIED.get(group, set())
+
+
+def _bind(section: Any, key: str, extra: set[str]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the section's arguments cast to the signature, and what is wrong with them; `extra` need not be there."""
+    expected = f"a section with {TARGET}, the dotted name of a class"
+    if not isinstance(section, Mapping):
+        return {}, [Problem(key=key, got=repr(section), expected=expected)]
+    if not section.get(TARGET):
+        alike = nearest(TARGET, section)
+        cure = f"{alike} should be {TARGET}" if alike and alike != TARGET else ""
+        return {}, [Problem(key=key, got=f"a section without {TARGET}", expected=expected, cure=cure)]
+    try:
+        target = locate(str(section[TARGET]))
+    except InputError as error:
+        return {}, [replace(problem, key=_key(key, TARGET)) for problem in error.problems]
+    accepted = signature(target)
+    given = {name: value for name, value in section.items() if name != TARGET and name not in _CALLING}
+    problems: list[Problem] = []
+    bound: dict[str, Any] = {}
+    for name, value in given.items():
+        argument = accepted.arguments.get(name)
+        if argument is None and not accepted.open and name not in extra:
+            problems.append(_unknown(key, name, section[TARGET], accepted.arguments.keys() - extra))
+            continue
+        try:
+            bound[name] = conform(value, argument) if argument else value
+        except Mismatch as mismatch:
+            problems.append(Problem(key=_key(key, name), got=_shown(value), expected=str(mismatch)))
+        problems += _nested(value, _key(key, name))
+    if not section.get("_partial_") and not section.get("_args_"):
+        missing = [a.name for a in accepted.arguments.values() if a.required and a.name not in {*given, *extra}]
+        problems += [
+            Problem(key=_key(key, name), got="nothing", expected=f"a value, {section[TARGET]} needs it")
+            for name in missing
+        ]
+    unsupplied = extra - accepted.arguments.keys() if key == "model" and not accepted.open else set()
+    problems += [_unsupplied(name, section[TARGET]) for name in sorted(unsupplied)]
+    return bound, problems
+
+
+def _wrong_kind(section: Mapping[str, Any], key: str) -> list[Problem]:
+    """Return what is wrong with a section whose target is a class of another kind than its place asks for."""
+    kind = _KINDS.get(key.partition(".")[0])
+    target = locate(section[TARGET])
+    if kind is None or not isinstance(target, type) or kind in {base.__name__ for base in target.__mro__}:
+        return []
+    return [Problem(key=f"{key}.{TARGET}", got=section[TARGET], expected=f"a subclass of {kind}")]
+
+
+def _nested(value: Any, key: str) -> Iterator[Problem]:
+    """Yield what is wrong with the targets anywhere inside a value."""
+    if isinstance(value, Mapping):
+        if TARGET in value:
+            yield from _bind(value, key, set())[1]
+            return
+        for name, item in value.items():
+            yield from _nested(item, f"{key}.{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _nested(item, f"{key}.{index}")
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return instantiate(value) if TARGET in value else {name: _built(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_built(item) for item in value)
+    return value
+
+
+def _key(section: str, name: str) -> str:
+    return f"{section}.{name}" if section else name
+
+
+def _changed(value: Any, given: Any) -> bool:
+    return isinstance(value, (bool, int, float, str)) and (type(value) is not type(given) or value != given)
+
+
+def _unknown(key: str, name: str, target: str, known: Iterable[str]) -> Problem:
+    names = sorted(known)
+    expected = f"an argument of {target}: {', '.join(names)}" if names else f"nothing: {target} takes no arguments"
+    alike = nearest(name, names)
+    return Problem(
+        key=_key(key, name), got="an unknown argument", expected=expected, nearest=alike and _key(key, alike)
+    )
+
+
+def _unsupplied(name: str, target: str) -> Problem:
+    expected = f"no such section: {target} has no argument {name} to take it"
+    return Problem(key=name, got="a section", expected=expected, cure=f"leave {name} empty")
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else repr(value)

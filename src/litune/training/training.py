@@ -1,0 +1,218 @@
+"""One trial as a seeded Lightning training: the one place that imports torch and Lightning."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import math
+import os
+import random
+import socket
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from litune.config import config as configs
+from litune.objective import Objective
+from litune.targets import functions, targets, twins
+from litune.training import loggers, ranks
+from litune.training.continuing import Marks, fingerprint
+from litune.training.reporting import EpochSeeds, LegEnd, Report
+from litune.training.retune import Retune
+from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, TrialState
+
+# Lightning 2.6 asks torch's pytree in a way that torch >= 2.9 deprecates; nothing that a user could change
+warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`", category=FutureWarning)
+
+
+def run_trial(config: DictConfig, trial: Trial) -> Outcome:
+    """Train once, as the merged config says, and return how it ended. What the user's code raises is not caught."""
+    if config.function:
+        return functions.run(config, trial)
+    started = time.monotonic()
+    made_of = loggers.hyperparameters(config, trial.params)
+    of = fingerprint(config)
+    if trial.checkpoint:
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    config = targets.typed(config)
+    outcome = ranks.together(ranks.count(config.trainer), lambda: _train(config, trial, made_of, of))
+    return replace(outcome, seconds=time.monotonic() - started)
+
+
+def _seed_epoch(seed: int) -> None:
+    """Seed Python, NumPy and torch, as Lightning's seed_everything has begun."""
+    random.seed(seed)
+    np.random.seed(seed)
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:  # which would note, with the stack of calls, a seed for each kind of device that is not there
+        torch.default_generator.manual_seed(seed)
+
+
+def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str) -> Outcome:
+    started = time.monotonic()
+    objective = configs.objective(config)
+    lightning = lightning_of(config)
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    module = build_module(config)
+    data = targets.instantiate(config.data) if config.data else None
+    report = with_callback(lightning, Report)(trial, objective.metric)
+    seeds = with_callback(lightning, EpochSeeds)(config.seed, _seed_epoch)
+    marks = with_callback(lightning, Marks)(of)
+    told = with_callback(lightning, loggers.Hyperparameters)(
+        made_of, trial.params, objective.metric, lambda: _score(report, objective)
+    )
+    checkpoints, callbacks = build_callbacks(config, lightning, trial.directory, report)
+    continued = [with_callback(lightning, Retune)(configs.plain(config.optimizer), of)] if trial.checkpoint else []
+    with loggers.opened(config, trial) as opened:
+        trainer = build_trainer(
+            config, lightning, trial.directory, opened, [seeds, report, marks, told, *continued, *callbacks]
+        )
+        if trial.checkpoint:
+            trainer.fit(module, datamodule=data, ckpt_path=trial.checkpoint, weights_only=True)
+        else:
+            trainer.fit(module, datamodule=data)
+    state, failure = _ending(report, objective.metric)
+    return Outcome(
+        state=state,
+        score=None if failure else objective.score(report.history),
+        history=report.history,
+        failure=failure,
+        restoring=report.began - started if trial.checkpoint else 0.0,
+        where=f"{socket.gethostname()}:{os.getpid()}",
+        checkpoint=checkpoints.best_model_path or None if checkpoints else None,
+    )
+
+
+def _score(report: Report, objective: Objective) -> float:
+    return objective.score(report.history) if report.history and not report.diverged else math.nan
+
+
+def load_ahead(config: DictConfig) -> None:
+    """Load the data, and what a first fit would import, so that processes forked from this one share the pages."""
+    if config.function:
+        functions.load(config)
+        importlib.import_module("pytorch_lightning")  # which seeds it
+        return
+    if any("TensorBoardLogger" in section._target_ for section in config.logger.values() if section):
+        importlib.import_module("torch.utils.tensorboard")
+        importlib.import_module("tensorboard.summary")
+        importlib.import_module("tensorboard.plugins.hparams.metadata")
+    if any("WandbLogger" in section._target_ for section in config.logger.values() if section):
+        importlib.import_module("wandb")
+    importlib.import_module("torch.utils.serialization.config")  # writing a checkpoint
+    importlib.import_module("fsspec.implementations.local")
+    importlib.import_module("fsspec.implementations.chained")
+    if config.data:
+        data = targets.instantiate(config.data)
+        data.prepare_data()
+        data.setup("fit")
+
+
+def _ending(report: Report, metric: str) -> tuple[TrialState, Failure | None]:
+    if not report.history:
+        message = f"the training ended before a first validation, so {metric} was never reported"
+        return TrialState.FAILED, Failure(kind=FailureClass.NO_METRIC, message=message)
+    if report.diverged:
+        step, value = list(report.history.items())[-1]
+        message = f"{metric} was {value} at validation {step}"
+        return TrialState.FAILED, Failure(kind=FailureClass.NAN, message=message)
+    if report.pruned:
+        return TrialState.PRUNED, None
+    return (TrialState.PAUSED if report.paused else TrialState.COMPLETE), None
+
+
+def lightning_of(config: DictConfig) -> Any:
+    """Return the Lightning package that the model is made of, quiet: `pytorch_lightning` or `lightning.pytorch`."""
+    lightning = importlib.import_module(twins.of_model(config.model._target_))
+    logging.getLogger(lightning.__name__).setLevel(logging.WARNING)  # its advertisements and its goodbye
+    return lightning
+
+
+def build_module(config: DictConfig) -> Any:
+    """Return the model with its criterion, optimizer and scheduler as the config says."""
+    extra = {"criterion": targets.instantiate(config.criterion)} if config.criterion else {}
+    module = targets.instantiate(config.model, **extra)
+    if config.trainer.compile:
+        module.compile(mode=None if config.trainer.compile is True else config.trainer.compile)
+    if config.optimizer:
+        module.configure_optimizers = functools.partial(configure_optimizers, module, config)
+    return module
+
+
+def configure_optimizers(module: Any, config: DictConfig) -> Any:
+    """Return what Lightning's configure_optimizers returns, from the sections `optimizer` and `lr_scheduler`."""
+    optimizer = targets.instantiate(config.optimizer, params=module.parameters())
+    if not config.lr_scheduler:
+        return optimizer
+    section = configs.plain(config.lr_scheduler)
+    options = {name: section.pop(name) for name in targets.SCHEDULER_OPTIONS if name in section}
+    scheduler = targets.locate(section["_target_"])
+    if scheduler is torch.optim.lr_scheduler.OneCycleLR and not {"total_steps", "epochs"} & set(section):
+        section["total_steps"] = int(module.trainer.estimated_stepping_batches)
+        options.setdefault("interval", "step")
+    if scheduler is torch.optim.lr_scheduler.ReduceLROnPlateau:
+        monitor = options.setdefault("monitor", config.objective.metric)
+        if monitor == config.objective.metric:
+            section.setdefault("mode", config.objective.mode)
+    built = targets.instantiate(section, optimizer=optimizer)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": built, **options}}
+
+
+def build_callbacks(config: DictConfig, lightning: Any, directory: Path, report: Report) -> tuple[Any, list[Any]]:
+    """Return the ModelCheckpoint that says which epoch was the best (None if there is none), and all callbacks.
+
+    Beside those of the config there is one that keeps the last epoch, for a training to be continued from; and one that
+    keeps the best, unless the config has a ModelCheckpoint of its own.
+    """
+    folder = directory / CHECKPOINTS
+    built = [
+        targets.instantiate(section, **_absent(section, {"dirpath": str(folder / name)}))
+        for name, section in config.callbacks.items()
+        if section
+    ]
+    users = [callback for callback in built if isinstance(callback, lightning.callbacks.ModelCheckpoint)]
+    if config.trainer.enable_checkpointing is False:
+        return None, built
+    if not users:
+        monitored = {"monitor": config.objective.metric, "mode": config.objective.mode}
+        users = [_checkpoint(lightning, "BestEpoch", folder, filename="{epoch}", **monitored)]
+        built += users
+    # not by save_last: Lightning then writes last.ckpt only after an epoch that was the best so far
+    last = _checkpoint(lightning, "LastEpoch", folder, LegEnd, filename="last", save_on_train_epoch_end=True)
+    last.report = report
+    built.append(last)
+    best = [callback for callback in users if callback.monitor == config.objective.metric]
+    return (best or users)[0], built
+
+
+def _checkpoint(lightning: Any, name: str, folder: Path, *hooks: type, **options: Any) -> Any:
+    # of a class of its own, as Lightning refuses two callbacks whose names and triggers are the same
+    kind = type(name, (*hooks, lightning.callbacks.ModelCheckpoint), {})
+    return kind(dirpath=str(folder), enable_version_counter=False, **options)
+
+
+def build_trainer(config: DictConfig, lightning: Any, directory: Path, opened: list[Any], callbacks: list[Any]) -> Any:
+    """Return the Trainer; what the config leaves out is quiet."""
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    options = {**quiet, **configs.plain(config.trainer), **ranks.trainer_options(config.trainer, lightning)}
+    del options["compile"]
+    return lightning.Trainer(**options, default_root_dir=str(directory), callbacks=callbacks, logger=opened)
+
+
+def _absent(section: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    accepted = targets.arguments(section["_target_"])
+    return {name: value for name, value in defaults.items() if name in accepted and name not in section}
+
+
+def with_callback(lightning: Any, hooks: type) -> type:
+    """Return the hooks as a callback of this Lightning package."""
+    return type(hooks.__name__, (hooks, lightning.Callback), {"__doc__": hooks.__doc__})

@@ -1,0 +1,109 @@
+"""A training in legs is one training: the same reports, the same weights, whatever keeps state between epochs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from litune.trial import Job, Outcome, TrialState
+from litune.workers.child import execute
+from tests.training.test_continuing import CONFIG, Killed
+
+STEPS = 5
+PLATEAU = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "patience": 0, "threshold": 0.5, "factor": 0.1}
+STOPPER = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val_loss", "min_delta": 9.0}
+OWN_BEST = {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "monitor": "val_acc", "mode": "max"}
+CONFIGS = {
+    "cosine": CONFIG,
+    "plateau": {**CONFIG, "lr_scheduler": PLATEAU},
+    "early stopping": {**CONFIG, "callbacks": {"stopper": {**STOPPER, "patience": 2}}},
+    "a checkpoint of its own": {**CONFIG, "callbacks": {"best": OWN_BEST}},
+    "every second epoch": {**CONFIG, "trainer": {**CONFIG["trainer"], "check_val_every_n_epoch": 2, "max_epochs": 6}},
+}
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
+]
+
+
+def leg(
+    directory: Path,
+    config: dict,
+    start: int = 0,
+    until: int | None = None,
+    attempt: int = 0,
+    killed_at: int | None = None,
+    params: dict | None = None,
+) -> tuple[Outcome, list[int]]:
+    """Return how a leg ended, and the steps that it reported."""
+    steps: list[int] = []
+
+    def send(message: dict) -> None:
+        steps.append(message["step"])
+        if message["step"] == killed_at:
+            raise Killed
+
+    job = Job(
+        number=0,
+        params=params or {},
+        config=config,
+        directory=str(directory),
+        seed=3,
+        threads=1,
+        start=start,
+        until=until,
+        attempt=attempt,
+    )
+    return execute(job, send), steps
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)[
+        "state_dict"
+    ]
+    return found
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_legs_give_the_reports_and_the_weights_of_one_training(name: str, tmp_path: Path) -> None:
+    config = CONFIGS[name]
+    whole, _ = leg(tmp_path / "whole", config)
+    start = 0
+    for until in (1, 3, None):
+        outcome, steps = leg(tmp_path / "legs", config, start, until)
+        if outcome.state is not TrialState.PAUSED:
+            break
+        assert until is not None
+        assert steps == list(range(start + 1, until + 1))
+        assert outcome.history == {step: whole.history[step] for step in range(1, until + 1)}
+        start = until
+    assert (outcome.state, outcome.score, outcome.history) == (whole.state, whole.score, whole.history)
+    assert Path(outcome.checkpoint or "").name == Path(whole.checkpoint or "").name
+    first, second = weights(tmp_path / "whole"), weights(tmp_path / "legs")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_leg_that_was_killed_is_run_again_from_where_it_came(tmp_path: Path) -> None:
+    whole, _ = leg(tmp_path / "whole", CONFIG)
+    leg(tmp_path, CONFIG, 0, 2)
+    leg(tmp_path, CONFIG, 2, 4, killed_at=4)
+    again, steps = leg(tmp_path, CONFIG, 2, 4, attempt=1)
+    assert steps == [4]
+    assert again.state is TrialState.PAUSED
+    told_twice, steps = leg(tmp_path, CONFIG, 2, 4, attempt=2)  # killed after its end, before that was recorded
+    assert steps == []
+    assert (told_twice.state, told_twice.history) == (TrialState.PAUSED, again.history)
+    assert told_twice.checkpoint == again.checkpoint
+    last, _ = leg(tmp_path, CONFIG, 4)
+    assert last.history == whole.history
+
+
+def test_without_its_checkpoint_a_leg_begins_at_the_start(tmp_path: Path) -> None:
+    whole, _ = leg(tmp_path / "whole", CONFIG)
+    leg(tmp_path, CONFIG, 0, 2)
+    for file in (tmp_path / "checkpoints").iterdir():
+        file.unlink()
+    outcome, steps = leg(tmp_path, CONFIG, 2, 4)
+    assert steps == [1, 2, 3, 4]
+    assert outcome.history == {step: whole.history[step] for step in range(1, 5)}

@@ -1,0 +1,197 @@
+import math
+import random
+
+import numpy as np
+import pytest
+
+from litune.algorithms import curves
+from litune.algorithms.curves import Points
+from litune.algorithms.features import Features
+from litune.algorithms.promotion import Decision, Run, promote, rungs
+from litune.algorithms.thaw import Thaw
+from litune.space.space import Space, choice, loguniform, randint, uniform
+
+STEPS = 27
+SPACE = Space.of({"lr": loguniform(1e-4, 1.0), "depth": randint(1, 6), "act": choice("relu", "tanh", "gelu")})
+
+
+def learn(params, step):
+    """A training whose best is lr 0.01, depth 3, gelu."""
+    plateau = -((math.log10(params["lr"]) + 2) ** 2) - 0.2 * abs(params["depth"] - 3) - 0.3 * (params["act"] != "gelu")
+    return plateau - 2.0 / step
+
+
+def search(thaw, budget, learn=learn, workers=1):
+    """Spend a budget of epochs; with several workers a leg's results show `workers` decisions later."""
+    runs, flying, made, spent = [], [], [], 0
+    while spent < budget:
+        decision = thaw.decide(len(made), runs, budget - spent)
+        if decision is None and not flying:
+            break
+        if decision is not None:
+            made.append(decision)
+            spent += begin(decision, runs, flying)
+        if len(flying) == workers or decision is None:
+            end(runs, flying.pop(0), learn)
+    return made, runs
+
+
+def begin(decision, runs, flying):
+    if decision.trial is None:
+        runs.append(Run(params=decision.params))
+    trial = len(runs) - 1 if decision.trial is None else decision.trial
+    run = runs[trial]
+    runs[trial] = Run(params=run.params, curve=run.curve, until=decision.until)
+    flying.append(trial)
+    return decision.until - run.reached
+
+
+def end(runs, trial, learn):
+    run = runs[trial]
+    curve = {step: learn(run.params, step) for step in range(1, run.until + 1)}
+    runs[trial] = Run(params=run.params, curve=curve)
+
+
+def test_a_search_finds_the_best_region_with_a_few_trainings():
+    best = []
+    for seed in range(3):
+        _, runs = search(Thaw(SPACE, seed=seed, steps=STEPS), 6 * STEPS)
+        best.append(max(run.best() for run in runs))
+    assert min(best) > -0.5, best
+
+
+def test_the_same_seed_and_trials_give_the_same_decision_whoever_asks():
+    made, runs = search(Thaw(SPACE, seed=3, steps=STEPS), 4 * STEPS)
+    again, _ = search(Thaw(SPACE, seed=3, steps=STEPS), 4 * STEPS)
+    assert made == again
+    fresh = Thaw(SPACE, seed=3, steps=STEPS).decide(len(made), runs)
+    assert fresh == Thaw(SPACE, seed=3, steps=STEPS).decide(len(made), runs)
+    assert fresh.until >= 1
+    other, _ = search(Thaw(SPACE, seed=4, steps=STEPS), 4 * STEPS)
+    assert other != made
+
+
+def test_it_continues_good_trials_and_leaves_bad_ones():
+    _, runs = search(Thaw(SPACE, seed=0, steps=STEPS), 6 * STEPS)
+    far = [run for run in runs if run.reached >= STEPS // 2]
+    short = [run for run in runs if run.reached <= 2]
+    assert far
+    assert short
+    assert np.median([learn(run.params, STEPS) for run in far]) > np.median([learn(run.params, STEPS) for run in short])
+
+
+def test_no_params_are_tried_twice_even_in_a_small_space():
+    space = Space.of({"depth": randint(0, 4), "act": choice("a", "b", "c")})
+    _, runs = search(Thaw(space, seed=0, steps=4), 99, learn=lambda params, step: params["depth"] + step / 10)
+    params = [tuple(run.params.items()) for run in runs]
+    assert len(set(params)) == len(params) == 12
+    assert all(run.reached == 4 for run in runs), "with budget left, what is left to continue is continued"
+
+
+def test_in_a_wide_space_new_trials_come_mostly_from_the_region_that_is_good():
+    space = Space.of({name: loguniform(1e-8, 1.0) for name in ("lr", "l1", "l2", "x", "y", "z")})
+
+    def off(params):
+        lr, l1, l2 = (math.log10(params[name]) for name in ("lr", "l1", "l2"))
+        return max(0.0, abs(lr + 4) - 1) + max(0.0, l1 + 4) + max(0.0, l2 + 4)
+
+    good = []
+    for seed in range(3):
+        _, runs = search(
+            Thaw(space, seed=seed, steps=STEPS),
+            4 * STEPS,
+            learn=lambda params, step: -min(off(params), 3.0) * step / (step + 1) - 1 / step,
+        )
+        good.append(np.mean([off(run.params) < 0.5 for run in runs[len(runs) // 2 :]]))
+    assert np.mean(good) > 0.75, good
+
+
+def test_trials_in_flight_are_not_continued_and_new_trials_keep_clear_of_them():
+    made, runs = search(Thaw(SPACE, seed=1, steps=STEPS), 6 * STEPS, workers=8)
+    assert len({tuple(run.params.items()) for run in runs}) == len(runs)
+    started = [decision for decision in made if decision.trial is not None]
+    assert started
+
+
+def test_diverged_and_failed_trials_are_left_alone_and_the_search_goes_on():
+    def learn_or_break(params, step):
+        return math.nan if params["lr"] > 0.1 else learn(params, step)
+
+    _, runs = search(Thaw(SPACE, seed=0, steps=STEPS), 5 * STEPS, learn=learn_or_break)
+    broken = [run for run in runs if run.params["lr"] > 0.1]
+    assert broken
+    assert all(run.reached == 1 for run in broken)
+    assert max(run.best() for run in runs) > -1.5
+
+    runs = [Run(params=SPACE.sample(random.Random(n)), curve={1: float(n)}, over=True) for n in range(6)]
+    for number in range(20):
+        assert Thaw(SPACE, seed=0, steps=STEPS).decide(number, runs).trial is None
+
+
+def test_all_curves_broken_or_equal_still_gives_decisions():
+    for value in (math.nan, 1.0, -math.inf):
+        made, _ = search(Thaw(SPACE, seed=0, steps=5), 40, learn=lambda params, step, value=value: value)
+        assert all(isinstance(decision, Decision) for decision in made)
+
+
+def test_start_params_come_first_then_the_middle_of_the_space():
+    start = [{"lr": 0.5, "depth": 5, "act": "relu"}]
+    made, _ = search(Thaw(SPACE, seed=0, steps=STEPS, start=start), 2)
+    assert made[0].params == start[0]
+    assert made[1].params == {"lr": pytest.approx(0.01), "depth": 3, "act": "tanh"}
+
+
+def test_new_trials_come_from_the_candidates_while_there_are_any():
+    candidates = [{"lr": lr, "depth": 3, "act": "gelu"} for lr in np.logspace(-4, 0, 60)]
+    _, runs = search(Thaw(SPACE, seed=0, steps=STEPS, candidates=candidates), 4 * STEPS)
+    assert all(run.params in candidates for run in runs)
+
+
+def test_a_leg_never_goes_past_the_training_or_the_budget():
+    made, runs = search(Thaw(SPACE, seed=0, steps=STEPS), 3 * STEPS)
+    assert max(decision.until for decision in made) <= STEPS
+    assert sum(run.reached for run in runs) == 3 * STEPS
+
+
+def test_nested_choices_have_features_only_where_they_are_active():
+    space = Space(
+        parameters={"opt._name": choice("sgd", "adam"), "opt[sgd].momentum": uniform(0, 1), "x": uniform(0, 1)},
+        conditions={"opt[sgd].momentum": ("opt._name", "sgd")},
+    )
+    features = Features(space)
+    adam = features.from_units(np.array([[0.9, 0.1, 0.3], [0.9, 0.8, 0.3]]))
+    sgd = features.from_units(np.array([[0.1, 0.1, 0.3], [0.1, 0.8, 0.3]]))
+    assert (adam[0] == adam[1]).all()
+    assert (sgd[0] != sgd[1]).any()
+    params = features.params(np.array([0.1, 0.8, 0.3]))
+    assert features.of(params) == pytest.approx(sgd[1])
+    score = {"sgd": lambda params: params["opt.momentum"], "adam": lambda params: 0.5}
+    _, runs = search(
+        Thaw(space, seed=0, steps=9), 90, learn=lambda params, step: score[params["opt._name"]](params) - 1 / step
+    )
+    assert max(run.best() for run in runs) > 0.6
+
+
+def test_rungs_are_thirds_down_to_one_and_promotion_takes_the_best_third():
+    ladder = rungs(27)
+    assert ladder == [1, 3, 9, 27]
+    assert rungs(1) == [1]
+    runs = [Run(params={}, curve={1: float(value)}) for value in (1, 5, 3, 4, 2, 0)]
+    assert promote(runs, ladder) == (1, 3)
+    runs[1] = Run(params={}, curve={1: 5.0}, until=3)
+    assert promote(runs, ladder) == (3, 3)
+    assert promote(runs[:2], ladder) is None
+
+
+def test_the_process_learns_a_curve_and_is_less_sure_away_from_it():
+    tau = np.linspace(0.1, 0.6, 12)
+    at = Points(x=np.full((12, 1), 0.5), tau=tau, trial=np.zeros(12, dtype=np.int64))
+    theta = curves.fit(at, 2 * tau)
+    ahead = Points(x=np.array([[0.5], [0.5], [0.0]]), tau=np.array([0.65, 1.0, 0.65]), trial=np.array([0, 0, -1]))
+    mean, deviation = curves.predict(theta, at, 2 * tau, ahead)
+    assert mean[0] == pytest.approx(1.3, abs=0.1)
+    assert deviation[0] < deviation[1]
+    assert deviation[0] < deviation[2]
+    same, narrowed = curves.predict(theta, at, 2 * tau, ahead, pending=ahead.rows(np.array([2])))
+    assert same == pytest.approx(mean)
+    assert narrowed[2] < deviation[2]

@@ -1,0 +1,179 @@
+"""search.enqueue by the public command: the first trials are those asked for, on every backend."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from litune.algorithms.suggest import Suggester
+from litune.space.space import Space, choice, loguniform, randint, uniform
+from litune.space.space_file import parse
+from litune.trial import Outcome, TrialState
+
+PROJECT = Path(__file__).parents[1] / "backends" / "project"
+LITUNE = [sys.executable, "-m", "litune"]
+QUEUE = "search.enqueue=[{model.x:0.5,model.k:3},{model.x:0.25,model.y:0.1,model.k:1,model.kind:b},{model.kind:c}]"
+
+
+def search(runs: Path, *overrides: str, backend: str = "local", name: str = "it", code: int = 0) -> str:
+    words = [f"backend={backend}", "experiment=tiny", f"name={name}", f"search.runs={runs}", *overrides]
+    done = subprocess.run(
+        [*LITUNE, "search", *words],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def trials(run: Path) -> list[dict]:
+    done = subprocess.run([*LITUNE, "trials", str(run), "--format", "json"], capture_output=True, text=True, check=True)
+    table: list[dict] = json.loads(done.stdout)
+    return table
+
+
+def digest_of(printed: str) -> str:
+    return printed.splitlines()[-1].removeprefix("digest ")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def local(runs: Path) -> str:
+    return digest_of(search(runs, "search.trials=6", QUEUE))
+
+
+def test_the_first_trials_are_those_asked_for_and_the_rest_is_suggested(local: str, runs: Path) -> None:
+    table = trials(runs / "it")
+    assert table[0]["params"].items() >= {"model.x": 0.5, "model.k": 3}.items()
+    assert table[1]["params"] == {"model.x": 0.25, "model.y": 0.1, "model.k": 1, "model.kind": "b"}
+    assert table[2]["params"]["model.kind"] == "c"
+    assert all(len(row["params"]) == 4 and row["state"] == "COMPLETE" for row in table)
+
+
+def test_another_backend_gives_the_same_digest(local: str, tmp_path: Path) -> None:
+    assert digest_of(search(tmp_path, "search.trials=6", QUEUE, backend="optuna")) == local
+
+
+def test_a_search_that_stopped_within_the_queue_goes_on_with_it(local: str, tmp_path: Path) -> None:
+    search(tmp_path, "search.trials=2", QUEUE)
+    assert digest_of(search(tmp_path, "search.trials=6", QUEUE)) == local
+
+
+def test_another_queue_is_another_search(local: str, runs: Path) -> None:
+    told = search(runs, "search.trials=6", QUEUE.replace("model.k:3", "model.k:2"), code=2)
+    assert "search.enqueue.0.model.k: got 2; expected 3" in told
+    assert "search.enqueue.1" not in told
+
+
+def test_everything_wrong_with_the_queue_is_told_at_once(tmp_path: Path) -> None:
+    queue = "search.enqueue=[{model.xx:0.5,model.k:7},{model.kind:B},3,{model:{x:2,y:abc}}]"
+    told = search(tmp_path, queue, code=2).splitlines()
+    assert [line.partition("; expected")[0] for line in told] == [
+        "command line: search.enqueue.0.model.xx: got an unknown param",
+        "command line: search.enqueue.0.model.k: got 7",
+        "command line: search.enqueue.1.model.kind: got 'B'",
+        "command line: search.enqueue.2: got 3",
+        "command line: search.enqueue.3.model.x: got 2",
+        "command line: search.enqueue.3.model.y: got 'abc'",
+    ]
+    assert "did you mean model.x?" in told[0]
+    assert "a whole number from 0 to 4" in told[1]
+    assert not (tmp_path / "it").exists()
+
+
+def test_the_queue_of_a_file_is_told_by_its_line(tmp_path: Path) -> None:
+    experiment = tmp_path / "mine.yaml"
+    text = (PROJECT / "experiments" / "tiny.yaml").read_text().rpartition("search:")[0]
+    space = PROJECT / "search_spaces" / "tiny.json"
+    experiment.write_text(f"{text}search:\n  space: {space}\n  enqueue:\n  - model.x: 0.5\n  - model.kk: 1\n")
+    told = subprocess.run(
+        [*LITUNE, "search", "--config-file", str(experiment)], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert f"{experiment}:{len(experiment.read_text().splitlines())}: search.enqueue.1.model.kk: got" in told.stderr
+
+
+@pytest.mark.parametrize("field", ["backend=ray backend.searcher=native", "backend=nni backend.tuner=TPE"])
+def test_it_is_refused_where_a_backend_of_its_own_draws(field: str, tmp_path: Path) -> None:
+    backend, own = field.split()
+    told = search(tmp_path, own, QUEUE, backend=backend.removeprefix("backend="), code=2)
+    assert "search.enqueue: got a list; expected nothing beside " + own.partition("=")[0] in told
+
+
+def test_repeat_trains_the_same_params_on_a_fresh_seed_each_round(tmp_path: Path) -> None:
+    queue = "search.enqueue=[{model.x:1,model.y:1,model.k:1,model.kind:a},{model.x:0,model.y:1,model.k:1,model.kind:a}]"
+    search(tmp_path, "search.algorithm=repeat", "search.trials=4", queue)
+    search(tmp_path, "search.algorithm=repeat", "search.trials=6", queue)
+    table = trials(tmp_path / "it")
+    assert [row["params"]["model.x"] for row in table] == [1, 0] * 3
+    seeds = [row["seed"] for row in table]
+    assert seeds[::2] == seeds[1::2]
+    assert len(set(seeds)) == 3
+    assert len({row["score"] for row in table}) == 6
+
+
+def test_repeat_needs_whole_params(tmp_path: Path) -> None:
+    told = search(tmp_path, "search.algorithm=repeat", "search.enqueue=[{model.x:1,model.k:1}]", code=2)
+    assert "search.enqueue.0.model.y: got nothing" in told
+    assert "search.enqueue.0.model.kind: got nothing" in told
+    assert "search.enqueue: got nothing" in search(tmp_path, "search.algorithm=repeat", code=2)
+
+
+SPACE = Space.of({"a": loguniform(1e-4, 1.0), "b": uniform(0, 1), "c": choice("x", "y"), "d": randint(0, 9)})
+ADAM = {"_name": "Adam", "lr": {"_type": "normal", "_value": [0, 1]}}
+SGD = {"_name": "SGD", "momentum": {"_type": "uniform", "_value": [0, 1]}}
+NESTED = parse({"opt": {"_type": "choice", "_value": [ADAM, SGD]}, "h": {"_type": "randint", "_value": [1, 9]}})
+
+
+def walk(algorithm: str, space: Space, queue: list[dict], trials: int, resume_at: int | None = None) -> list[dict]:
+    def made() -> Suggester:
+        return Suggester(algorithm, space, seed=1, lag=3, maximize=True, enqueue=queue)
+
+    def ended(number: int) -> Outcome:
+        score = float(len(str(found[number])))
+        return Outcome(state=TrialState.COMPLETE, score=score, history={1: score})
+
+    suggester, found = made(), []
+    for number in range(trials):
+        if number == resume_at:
+            suggester = made()
+            for other, params in enumerate(found):
+                suggester.restore(other, params, ended)
+        found.append(suggester.suggest(number, ended))
+    return found
+
+
+@pytest.mark.parametrize("algorithm", ["random", "tpe", "cmaes", "gp"])
+@pytest.mark.parametrize(
+    ("space", "queue"),
+    [
+        (SPACE, [{"b": 0.5}, {"a": 0.01, "b": 0.25, "c": "y", "d": 3}, {"c": "y", "d": 0}, {"a": 0.1}, {"b": 1.0}]),
+        (NESTED, [{"opt._name": "Adam", "opt.lr": 0.1, "h": 2}, {"opt._name": "SGD"}, {"h": 8}]),
+    ],
+    ids=["flat", "nested"],
+)
+def test_every_algorithm_takes_the_queue_and_goes_on_after_an_interruption(
+    algorithm: str, space: Space, queue: list[dict]
+) -> None:
+    found = walk(algorithm, space, queue, 12)
+    assert all(params.items() >= given.items() for params, given in zip(found, queue, strict=False))
+    assert all(not space.misfits(params) for params in found)
+    assert walk(algorithm, space, queue, 12, resume_at=len(queue) - 1) == found
+    assert walk(algorithm, space, queue, 12, resume_at=9) == found
+
+
+def test_a_grid_begins_with_the_queue_and_visits_every_other_point_once() -> None:
+    space = Space.of({"a": choice(1, 2, 3), "b": randint(0, 4)})
+    found = walk("grid", space, [{"a": 3, "b": 2}, {"b": 1}, {"b": 1}], 12)
+    assert found[:4] == [{"a": 3, "b": 2}, {"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 1, "b": 0}]
+    assert len({tuple(one.items()) for one in found}) == 12

@@ -1,0 +1,110 @@
+"""What makes two searches one: the identity of a run; and runs whose directory is not as it was."""
+
+import copy
+import sqlite3
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from litune import checks
+from litune.config.compose import compose
+from litune.errors import LedgerDamaged, StudyChanged
+from litune.space.space import Space
+from litune.study import identity, runs
+from litune.table import TrialRow
+from litune.training import checkpoints
+from litune.trial import TrialState
+
+
+def searched(runs_directory: Path, *words: str) -> tuple[DictConfig, Space]:
+    config = compose(["experiment=digits_mlp", f"search.runs={runs_directory}", *words]).config
+    return config, checks.load_space(config)
+
+
+def begun(runs_directory: Path) -> Path:
+    """Return a run whose first trial was started."""
+    with runs.opened(*searched(runs_directory, "name=old")) as study:
+        job = study.ask()
+        assert job is not None
+        Path(job.directory).mkdir()
+    return runs_directory / "old"
+
+
+@pytest.mark.parametrize(
+    ("backend", "own"),
+    [
+        ("ray", "backend.searcher=native"),
+        ("ray", "backend.scheduler={name: asha, grace_period: 2}"),
+        ("nni", "backend.tuner=TPE"),
+    ],
+)
+def test_a_backends_own_searcher_is_part_of_the_run(backend: str, own: str, tmp_path: Path) -> None:
+    words = ["experiment=digits_mlp", f"search.runs={tmp_path}"]
+    plain, other = (compose([*words, f"backend={backend}", *more]).config for more in ([], [own]))
+    space = checks.load_space(plain)
+    local = compose([*words, "backend=local"]).config
+    assert identity.run_name(plain, space) == identity.run_name(local, space)
+    assert identity.run_name(plain, space) != identity.run_name(other, space)
+    named = [compose([*words, "name=it", f"backend={backend}", *more]).config for more in ([], [own])]
+    with runs.opened(named[0], space):
+        pass
+    with pytest.raises(StudyChanged, match=own.partition("=")[0]), runs.opened(named[1], space):
+        pass
+
+
+def test_a_field_that_the_run_was_made_without_counts_as_being_at_its_default(tmp_path: Path) -> None:
+    config, space = searched(tmp_path)
+    asked = identity.about(config, space, identity.terms_of(config, "tpe", space, ()), "")
+    made = copy.deepcopy(asked)
+    del made["config"]["trainer"]["compile"], made["config"]["objective"]["last_k"]
+    assert identity.same_search(made, asked, config, tmp_path).seed == config.seed
+    other, _ = searched(tmp_path, "trainer.compile=true")
+    asked = identity.about(other, space, identity.terms_of(other, "tpe", space, ()), "")
+    with pytest.raises(StudyChanged, match=r"trainer\.compile: got True; expected False"):
+        identity.same_search(made, asked, other, tmp_path)
+
+
+def test_a_default_written_out_gives_a_run_no_other_name(tmp_path: Path) -> None:
+    names = [identity.run_name(*searched(tmp_path, *words)) for words in ([], ["trainer.compile=false"], ["seed=43"])]
+    assert names[0] == names[1] != names[2]
+
+
+def test_a_run_that_was_renamed_says_what_it_was_called(tmp_path: Path) -> None:
+    new = begun(tmp_path).rename(tmp_path / "new")
+    with pytest.raises(LedgerDamaged, match="no search 'new' in it; the one in it is 'old'"):
+        runs.read(new)
+    with pytest.raises(LedgerDamaged, match="rename it back"), runs.opened(*searched(tmp_path, "name=new")):
+        pass
+    new.rename(tmp_path / "old")
+    assert len(runs.read(tmp_path / "old")[2].rows) == 1
+
+
+def test_a_run_that_was_moved_is_read_and_continued(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    moved = begun(tmp_path).rename(tmp_path / "there" / "old")
+    with runs.opened(*searched(tmp_path / "there", "name=old")) as study:
+        job = study.ask()
+        assert job is not None
+        assert (job.number, job.attempt, Path(job.directory).parents[1]) == (0, 1, moved)
+
+
+def test_a_ledger_that_was_emptied_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    for file in run.glob("ledger.db*"):
+        file.unlink()
+    (run / "ledger.db").touch()
+    with pytest.raises(LedgerDamaged, match="emptied"), runs.opened(*searched(tmp_path, "name=old")):
+        pass
+    with sqlite3.connect(run / "ledger.db") as ledger:
+        assert ledger.execute("select count(*) from studies").fetchone() == (0,)
+
+
+def test_a_checkpoint_is_found_where_its_run_was_moved_to(tmp_path: Path) -> None:
+    recorded = "/elsewhere/run/trials/0003/checkpoints/epoch=1.ckpt"
+    row = TrialRow(number=3, state=TrialState.COMPLETE, params={}, seed=1, checkpoint=recorded)
+    assert checkpoints.of_trial(tmp_path, row) is None
+    file = tmp_path / "trials/0003/checkpoints/epoch=1.ckpt"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert checkpoints.of_trial(tmp_path, row) == file
