@@ -132,7 +132,11 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     if study.why:
         console.print(f"search.algorithm=auto is {study.terms.algorithm}: {study.why}", soft_wrap=True, markup=False)
     try:
-        with ConsoleView(study, console) as view, _dashboards(config, study, view):
+        with (
+            interrupts.preceded(study.set_aside),
+            ConsoleView(study, console) as view,
+            _dashboards(config, study, view),
+        ):
             run(view)
     except BaseException:  # what a library makes of an interruption may be any exception
         study.set_aside()

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from litune import processes
@@ -26,6 +27,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ONE = 0.3  # seconds: a terminal that closes sends its signal twice within milliseconds
 _SHOW_CURSOR = b"\x1b[?25h"
 _ours: dict[int, Callable[[int, object], None]] = {}
+_before: list[Callable[[], object]] = []
 _received = threading.Event()
 _raised = threading.Event()
 
@@ -50,6 +52,53 @@ def stoppable(action: Callable[[], int]) -> int:
         # `python -m` would end by SIGINT if the exception came within exec() of a text, as where a dataclass is defined
         eval("None")  # noqa: S307 - a constant; evaluating a text has Python forget that exception
         return INTERRUPTED
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt again after an interruption, which a library may have swallowed."""
+    if requested():
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def preceded(action: Callable[[], object]) -> Iterator[None]:
+    """Have this done as soon as an interruption comes: what is to be cleaned up after it may outlast PATIENCE."""
+    _before.append(action)
+    try:
+        yield
+    finally:
+        _before.remove(action)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Have an interruption wait for the end of what is done meanwhile, which it would leave half done.
+
+    Not by masking the signals: the kernel then gives them to another thread, and Python has their handlers interrupt
+    the main thread all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which is never interrupted
+        yield
+        return
+    handlers = {int(number): handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
+    came: list[int] = []
+    over = False
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if over:  # before the handler itself is back
+            handlers[number](number, frame)
+        came.append(number)
+
+    try:
+        for number in handlers:
+            signal.signal(number, hold)
+        yield
+    finally:
+        over = True
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            handlers[number](number, None)
 
 
 def command_line() -> str:
@@ -108,7 +157,11 @@ def _interrupt(_number: int, _frame: object) -> None:
     _received.set()
     if not _raised.is_set():
         _raised.set()
-        raise KeyboardInterrupt
+        try:
+            for action in _before:
+                action()
+        finally:
+            raise KeyboardInterrupt
 
 
 def _guard(reader: int) -> None:

@@ -1,10 +1,12 @@
 """P9: Ctrl-C, SIGTERM and a hang-up end a search in order, at any time, a second one at once; nothing is left."""
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,33 @@ def test_a_search_stops_in_order(backend: str, number: int, to_group: bool, tmp_
         assert "Traceback" not in output.read_text()
         assert "RUNNING" not in states(tmp_path / "it")
         assert "FAILED" not in states(tmp_path / "it")
+
+
+def test_a_search_whose_output_nobody_reads_is_set_aside_before_it_is_ended(tmp_path: Path) -> None:
+    errors = tmp_path / "errors"
+    with tally("P9", "optuna") as one, one.attempt(), full_pipe() as pipe, errors.open("wb") as file:
+        words = command(tmp_path, "search.trials=2000", "search.parallel=2")
+        driver = subprocess.Popen(words, cwd=PROJECT, stdout=pipe, stderr=file, start_new_session=True)
+        assert wait_for(lambda: ended(tmp_path) >= 1, 150)
+        os.killpg(driver.pid, signal.SIGHUP)
+        assert driver.wait(timeout=60) == INTERRUPTED, errors.read_text()
+        assert not left_behind()
+        assert "continue with: python -m litune search" in errors.read_text()
+        assert states(tmp_path / "it") == {"COMPLETE", "PAUSED"}
+
+
+@contextlib.contextmanager
+def full_pipe() -> Iterator[int]:
+    """Give the end to write to of a pipe that takes nothing more."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b" ")
+    os.set_blocking(writer, True)
+    yield writer
+    os.close(reader)
+    os.close(writer)
 
 
 @pytest.mark.parametrize("backend", ["optuna", "ray", "nni"])

@@ -42,8 +42,7 @@ def run(study: Study, workers: object, view: View) -> None:  # noqa: ARG001 - th
 
         with alarm(job.timeout, study.seconds_left):
             outcome = execute(job, send)
-        if interrupts.requested():  # which Lightning makes an ending of the trial
-            raise KeyboardInterrupt
+        interrupts.check()  # Lightning makes an ending of the trial of it
         if study.overdue:
             return
         study.tell(job.number, outcome)

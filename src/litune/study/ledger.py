@@ -8,15 +8,13 @@ with a fingerprint that tells a damaged row.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import functools
 import json
-import signal
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
+from litune import interrupts
 from litune.errors import LedgerDamaged, LedgerUnwritable, SearchAbsent
 from litune.space.distributions import shown
 from litune.space.space import Space
@@ -82,6 +81,7 @@ def create(
 class Ledger:
     """The trials of one study. Changes gather until commit(), which makes them durable in one transaction.
 
+    None of them is left half done by Ctrl-C: what is in memory, what is durable and what is pending belong together.
     `rows` is the table in memory, by trial number. One process writes at a time (study.py holds the lock).
     """
 
@@ -104,6 +104,7 @@ class Ledger:
         self._new: dict[int, TrialRow] = {}
         self._attributes: set[int] = set()
 
+    @interrupts.held_back()
     def start(self, row: TrialRow, space: Space) -> None:
         """Record a trial as running: a new one, or a further attempt at one that was interrupted."""
         known = row.number in self.rows
@@ -113,6 +114,7 @@ class Ledger:
             self._new[row.number] = row
             self._params_of(row, space)
 
+    @interrupts.held_back()
     def report(self, number: int, step: int, value: float) -> None:
         """Record the objective's value of one validation."""
         row = self.rows[number]
@@ -126,6 +128,7 @@ class Ledger:
         columns = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
         self._pending.append((_reports.insert(), number, [columns]))
 
+    @interrupts.held_back()
     def finish(self, number: int, outcome: Outcome) -> None:
         """Record how a trial, or a leg of it, ended."""
         for step in self.rows[number].history.keys() - outcome.history.keys():
@@ -156,18 +159,18 @@ class Ledger:
         same = (_reports.c.trial_id == sa.bindparam("key")) & (_reports.c.step == sa.bindparam("at"))
         self._pending.append((_reports.delete().where(same), number, [{"at": step}]))
 
+    @interrupts.held_back()
     def commit(self) -> None:
         """Make everything recorded so far durable."""
         if not (self._new or self._pending or self._attributes):
             return
-        with _uninterrupted():
-            try:
-                self._write()
-            except sa.exc.SQLAlchemyError as error:
-                cure = "what was recorded before is safe; make room, or the database reachable, and run it again"
-                raise LedgerUnwritable(
-                    f"{database.place(self._url)}: cannot be written: {database.cause(error)}; {cure}"
-                ) from error
+        try:
+            self._write()
+        except sa.exc.SQLAlchemyError as error:
+            cure = "what was recorded before is safe; make room, or the database reachable, and run it again"
+            raise LedgerUnwritable(
+                f"{database.place(self._url)}: cannot be written: {database.cause(error)}; {cure}"
+            ) from error
 
     def _write(self) -> None:
         with self._engine.begin() as connection:
@@ -234,16 +237,6 @@ def load_study(url: str, name: str) -> optuna.Study:
     """Return the study as Optuna sees it."""
     with database.translated(url):
         return optuna.load_study(study_name=name, storage=database.opened(url))
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Have Ctrl-C wait: between a transaction and the note that it was made, it would have it made twice."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _find_study(connection: sa.Connection, url: str, name: str) -> tuple[int, dict[str, Any]]:

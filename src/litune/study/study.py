@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from litune import interrupts
 from litune.algorithms import by_name as algorithms
 from litune.algorithms.promotion import Decision
 from litune.algorithms.prune import prune_below
@@ -90,6 +91,7 @@ class Study:
 
     def ask(self) -> Job | None:
         """Return the next job, recorded as running; None if none may start before another ends, or none is left."""
+        interrupts.check()
         while not (self.stopped or self.overdue):
             if self._again:
                 return self._resume(self._again.popleft())
@@ -101,8 +103,9 @@ class Study:
             if answer is None:
                 return job
             source, outcome = answer
-            self._ledger.start(replace(self.rows[job.number], reused=source), self.space)
-            self.tell(job.number, outcome)
+            with interrupts.held_back():
+                self._ledger.start(replace(self.rows[job.number], reused=source), self.space)
+                self.tell(job.number, outcome)
         return None
 
     def adopt(self, params: Mapping[str, Any]) -> Job:
