@@ -81,6 +81,14 @@ class TestOneCommand:
         assert sum(line.startswith("trial ") for line in said.splitlines()) == 4
         assert ray_of(process.pid) == []
 
+    def test_ray_starts_no_python_process_beside_the_actors(self, tmp_path):
+        process = start(tmp_path, "search.algorithm=random", "search.trials=4")
+        wait_for_line(process, "trial 0 ")
+        theirs = [_command(one) for one in ray_of(process.pid) if one != process.pid]
+        process.communicate()
+        named = (b"gcs_server", b"raylet", b"cat\0", b"ray::ImplicitFunc")
+        assert [command for command in theirs if not any(name in command for name in named)] == []
+
     def test_ctrl_c_interrupts_and_the_same_command_continues(self, tmp_path):
         process = start(tmp_path, "search.algorithm=random", "search.trials=8")
         wait_for_line(process, "trial 0 ")

@@ -7,7 +7,6 @@ import importlib
 import math
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 
 from litune import interrupts
 from litune.backends import View
-from litune.backends.ray import watch
+from litune.backends.ray import lean, watch
 from litune.errors import InputError, Problem, SearchFailed
 from litune.study.runs import RAY_PAGE
 
@@ -40,7 +39,6 @@ _ENVIRONMENT = {
 # processes, which have no password, listen on every one.
 _ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _PILLARS = ("gcs_server", "raylet")  # without them calls into Ray wait for a minute, and end this process in C++
-_IDLERS = ("ray/dashboard/dashboard.py", "ray/autoscaler/_private/monitor.py", "ray/_private/log_monitor.py")
 
 
 def set_environment(settings: Any) -> None:
@@ -68,17 +66,20 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
     else:
         options |= {"address": "local", "_node_ip_address": "127.0.0.1"}
         options |= {"include_dashboard": settings.dashboard, "dashboard_host": "127.0.0.1"}
-        options["_system_config"] = {"prestart_worker_first_driver": False}  # an actor never takes such a worker
+        options["_system_config"] = {"prestart_worker_first_driver": not settings.dashboard}
         options["num_cpus"] = settings.num_cpus or max(1, math.ceil(parallel * share["cpu"]))
         if settings.num_gpus is not None:
             options["num_gpus"] = settings.num_gpus
-    with contextlib.nullcontext() if settings.address else _watched():
+    alone = not (settings.address or settings.dashboard)
+    with (
+        contextlib.nullcontext() if settings.address else _watched(),
+        lean.nodes() if alone else contextlib.nullcontext(),
+    ):
         _init(options, settings.address)
         interrupts.take_back()  # Ray ends its driver on SIGTERM, whatever there is to do first
         leaving = threading.Event()
         try:
             if not settings.address:
-                _dismiss_idlers(_IDLERS[1:] if settings.dashboard else _IDLERS)
                 threading.Thread(target=_leave_with, args=[_pillars(), leaving], daemon=True).start()
             importlib.import_module("ray.tune")  # here, where there is time
             with _staged() if str(settings.address).startswith("ray://") else contextlib.nullcontext():
@@ -148,15 +149,6 @@ def page_noted(directory: Path, view: View) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-def _dismiss_idlers(idlers: tuple[str, ...]) -> None:
-    """End processes of Ray's own that serve only its dashboard, its autoscaler and its log forwarding."""
-    for process in watch.processes(os.getpid()):
-        with contextlib.suppress(OSError):
-            command = Path(f"/proc/{process}/cmdline").read_text().split("\0")
-            if any(part.endswith(idlers) for part in command[:4]):
-                os.kill(process, signal.SIGKILL)
 
 
 def _pillars() -> dict[int, str]:

@@ -1,0 +1,86 @@
+"""Ray's cluster of one machine as a search needs it: gcs_server, raylet, and workers that wait for the trials' actors.
+
+Ray starts five Python processes beside those: for its dashboard, its autoscaler, its logs, its metrics and for runtime
+environments. Each imports for a second, while the warm parent imports torch, and no option of ray.init leaves one out;
+so its class of a node, which is private, is derived from here. A Ray that lacks what is named here starts as ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+from litune.backends.ray import worker
+
+_AGENTS = ("--dashboard_agent_command=", "--runtime_env_agent_command=")
+_IDLE = "cat"  # in place of an agent, as the raylet wants one: it ends when the raylet's end of its input is closed
+_NO_PORT, _SOME_PORT = -1, 1  # what Ray's own agent notes for a service that is not there; what it takes for any port
+
+
+@contextlib.contextmanager
+def nodes() -> Iterator[None]:
+    """Have ray.init() start those two processes alone, and Tune's actors in workers that are there already."""
+    try:
+        node, services, raylet = map(
+            importlib.import_module, ("ray._private.node", "ray._private.services", "ray._raylet")
+        )
+        actors = importlib.import_module("ray.tune.execution.class_cache")
+        ports = {
+            raylet.METRICS_AGENT_PORT_NAME: _NO_PORT,
+            raylet.METRICS_EXPORT_PORT_NAME: _NO_PORT,
+            raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME: _NO_PORT,
+            raylet.RUNTIME_ENV_AGENT_PORT_NAME: _SOME_PORT,
+        }
+        _ = actors.DEFAULT_ENV_VARS, actors.ENV_VARS_TO_PROPAGATE
+        lean = _replaced(node, Node=_lean(node.Node, services, raylet.persist_port, ports))
+        # an environment of its own for each actor would take the agent; the workers have this process's variables
+        bare = _replaced(actors, DEFAULT_ENV_VARS={}, ENV_VARS_TO_PROPAGATE=frozenset())
+    except (ImportError, AttributeError):
+        yield
+        return
+    with lean, bare:
+        yield
+
+
+def _lean(whole: Any, services: Any, note_port: Any, ports: dict[str, int]) -> Any:
+    """Return Ray's class of a node without those processes."""
+    start = services.start_ray_process
+
+    def without_agents(command: list[str], *arguments: Any, **options: Any) -> Any:
+        return start([_idling(word) for word in command], *arguments, **options)
+
+    class Node(whole):  # type: ignore[misc]  # Ray has no types
+        def start_monitor(self) -> None:
+            """Start no autoscaler."""
+
+        def start_log_monitor(self) -> None:
+            """Start no forwarding of logs."""
+
+        def start_api_server(self, **_options: Any) -> None:
+            """Start no dashboard."""
+
+        def start_raylet(self, *arguments: Any, **options: Any) -> None:
+            """Start the raylet without its agents, and with workers that are ready for a trial."""
+            for name, port in ports.items():
+                note_port(self._session_dir, self._node_id, name, port)
+            self._ray_params.worker_path = worker.__file__
+            with _replaced(services, start_ray_process=without_agents):
+                super().start_raylet(*arguments, **options)
+
+    return Node
+
+
+def _idling(word: str) -> str:
+    return next((option + _IDLE for option in _AGENTS if word.startswith(option)), word)
+
+
+@contextlib.contextmanager
+def _replaced(module: Any, **values: Any) -> Iterator[None]:
+    before = {name: getattr(module, name) for name in values}
+    vars(module).update(values)
+    try:
+        yield
+    finally:
+        vars(module).update(before)
