@@ -28,6 +28,7 @@ _ONE = 0.3  # seconds: a terminal that closes sends its signal twice within mill
 _SHOW_CURSOR = b"\x1b[?25h"
 _ours: dict[int, Callable[[int, object], None]] = {}
 _before: list[Callable[[], object]] = []
+_of_thread = threading.local()
 _received = threading.Event()
 _raised = threading.Event()
 
@@ -67,7 +68,8 @@ def preceded(action: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        _before.remove(action)
+        if action in _before:  # else this is a fork
+            _before.remove(action)
 
 
 @contextlib.contextmanager
@@ -151,6 +153,27 @@ def leave_to_parent() -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+
+
+def _fork_begins() -> None:
+    _of_thread.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # what the child gets waits until it is ready
+
+
+def _fork_ends() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _of_thread.mask)
+
+
+def _forked() -> None:
+    """Be an ordinary process, as a child that a trial's code has forked: its signals are not the search's."""
+    if _ours:
+        leave_to_parent()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _ours.clear()
+        _before.clear()
+    _fork_ends()
+
+
+os.register_at_fork(before=_fork_begins, after_in_parent=_fork_ends, after_in_child=_forked)
 
 
 def _interrupt(_number: int, _frame: object) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.searches import PROJECT, ended, wait_for
-from tests.faults.sessions import FAULTY, command, left_behind, rows, start, table
+from tests.faults.sessions import FAULTY, command, faulty, left_behind, rows, start, table
 from tests.faults.tallies import count, tally
 
 pytestmark = pytest.mark.usefixtures("adopted")
@@ -118,6 +118,12 @@ def test_code_that_has_python_miss_the_interruption_is_ended_all_the_same(
         time.sleep(0.5)
     assert driver.wait(timeout=60) == INTERRUPTED
     assert "continue with:" in output.read_text()
+
+
+def test_a_child_that_a_trial_has_forked_and_ended_interrupts_nothing(tmp_path: Path) -> None:
+    done = faulty(tmp_path, "forks", "search.trials=2", backend="local")
+    assert done.returncode == 0, done.stderr
+    assert states(tmp_path / "it") == {"COMPLETE"}
 
 
 def test_an_interrupted_search_ends_in_the_same_table(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A training that goes wrong as asked, and leaves processes behind."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -50,6 +51,16 @@ def none() -> None:
 
 def error() -> None:
     raise ValueError("the data has no column 'age'")
+
+
+def forks() -> None:
+    """Fork a child and end it, as who works with multiprocessing does."""
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=[600])
+    child.start()
+    child.terminate()
+    child.join()
+    if child.exitcode != -signal.SIGTERM:
+        raise RuntimeError(f"the child ended with {child.exitcode}")
 
 
 def killed() -> None:
