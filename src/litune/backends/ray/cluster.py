@@ -60,17 +60,17 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
     if ray.is_initialized():
         yield
         return
+    alone = lean.known() and not (settings.address or settings.dashboard)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if settings.address:
         options["address"] = settings.address
     else:
         options |= {"address": "local", "_node_ip_address": "127.0.0.1"}
         options |= {"include_dashboard": settings.dashboard, "dashboard_host": "127.0.0.1"}
-        options["_system_config"] = {"prestart_worker_first_driver": not settings.dashboard}
+        options["_system_config"] = {"prestart_worker_first_driver": alone}  # else no actor takes such a worker
         options["num_cpus"] = settings.num_cpus or max(1, math.ceil(parallel * share["cpu"]))
         if settings.num_gpus is not None:
             options["num_gpus"] = settings.num_gpus
-    alone = not (settings.address or settings.dashboard)
     with (
         contextlib.nullcontext() if settings.address else _watched(),
         lean.nodes() if alone else contextlib.nullcontext(),

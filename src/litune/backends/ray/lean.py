@@ -2,7 +2,8 @@
 
 Ray starts five Python processes beside those: for its dashboard, its autoscaler, its logs, its metrics and for runtime
 environments. Each imports for a second, while the warm parent imports torch, and no option of ray.init leaves one out;
-so its class of a node, which is private, is derived from here. A Ray that lacks what is named here starts as ever.
+so its class of a node, which is private, is derived from here, for the Ray that this was written for. Any other starts
+as ever.
 """
 
 from __future__ import annotations
@@ -14,32 +15,35 @@ from typing import Any
 
 from litune.backends.ray import worker
 
+_KNOWN = "2.60."  # of Ray's versions, the one whose private parts are those named here
 _AGENTS = ("--dashboard_agent_command=", "--runtime_env_agent_command=")
 _IDLE = "cat"  # in place of an agent, as the raylet wants one: it ends when the raylet's end of its input is closed
 _NO_PORT, _SOME_PORT = -1, 1  # what Ray's own agent notes for a service that is not there; what it takes for any port
 
 
+def known() -> bool:
+    """Say whether this Ray is the one that nodes() was written for."""
+    import ray
+
+    return str(ray.__version__).startswith(_KNOWN)
+
+
 @contextlib.contextmanager
 def nodes() -> Iterator[None]:
     """Have ray.init() start those two processes alone, and Tune's actors in workers that are there already."""
-    try:
-        node, services, raylet = map(
-            importlib.import_module, ("ray._private.node", "ray._private.services", "ray._raylet")
-        )
-        actors = importlib.import_module("ray.tune.execution.class_cache")
-        ports = {
-            raylet.METRICS_AGENT_PORT_NAME: _NO_PORT,
-            raylet.METRICS_EXPORT_PORT_NAME: _NO_PORT,
-            raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME: _NO_PORT,
-            raylet.RUNTIME_ENV_AGENT_PORT_NAME: _SOME_PORT,
-        }
-        _ = actors.DEFAULT_ENV_VARS, actors.ENV_VARS_TO_PROPAGATE
-        lean = _replaced(node, Node=_lean(node.Node, services, raylet.persist_port, ports))
-        # an environment of its own for each actor would take the agent; the workers have this process's variables
-        bare = _replaced(actors, DEFAULT_ENV_VARS={}, ENV_VARS_TO_PROPAGATE=frozenset())
-    except (ImportError, AttributeError):
-        yield
-        return
+    from ray._private import node, services
+    from ray.tune.execution import class_cache as actors
+
+    raylet: Any = importlib.import_module("ray._raylet")  # which has no types
+    ports = {
+        raylet.METRICS_AGENT_PORT_NAME: _NO_PORT,
+        raylet.METRICS_EXPORT_PORT_NAME: _NO_PORT,
+        raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME: _NO_PORT,
+        raylet.RUNTIME_ENV_AGENT_PORT_NAME: _SOME_PORT,
+    }
+    lean = _replaced(node, Node=_lean(node.Node, services, raylet.persist_port, ports))
+    # an environment of its own for each actor would take the agent; the workers have this process's variables
+    bare = _replaced(actors, DEFAULT_ENV_VARS={}, ENV_VARS_TO_PROPAGATE=frozenset())
     with lean, bare:
         yield
 
