@@ -55,7 +55,8 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
     """
     set_environment(settings)
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(parallel))
-    import ray
+    with interrupts.held_back():  # Ray's compiled parts swallow an interruption while they are imported
+        import ray
 
     if ray.is_initialized():
         yield
@@ -81,7 +82,8 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
         try:
             if not settings.address:
                 threading.Thread(target=_leave_with, args=[_pillars(), leaving], daemon=True).start()
-            importlib.import_module("ray.tune")  # here, where there is time
+            with interrupts.held_back():
+                importlib.import_module("ray.tune")  # here, where there is time
             with _staged() if str(settings.address).startswith("ray://") else contextlib.nullcontext():
                 yield
         finally:
