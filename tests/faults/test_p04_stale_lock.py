@@ -10,7 +10,7 @@ from tests.faults.tallies import count, tally
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from litune import lock
+from litune.study import lock
 with lock.held(Path(sys.argv[1])):
     os.fork() or (os.close(1), time.sleep(5), os._exit(0))  # a process forked meanwhile, which outlives it
     print("held", flush=True)
