@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,8 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
     """Return what makes a process ready for this config's trials, in two steps: classes checked, data loaded."""
 
     def classes() -> Message:
+        # each Trainer asks for callbacks among the metadata of every package that is installed: read them once
+        metadata.entry_points = functools.cache(metadata.entry_points)
         from litune import checks
 
         return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}

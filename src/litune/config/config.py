@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf._utils import get_omega_conf_dumper
 from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 from omegaconf.nodes import AnyNode, FloatNode, IntegerNode
 
@@ -218,7 +221,16 @@ def stored(config: DictConfig) -> dict[str, Any]:
 
 def snapshot(config: DictConfig) -> str:
     """Return the config as YAML, interpolations as written, so that no secret of the environment gets into a file."""
-    return OmegaConf.to_yaml(config, resolve=False)
+    values = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
+    return yaml.dump(values, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_dumper())
+
+
+@functools.cache
+def _dumper() -> Any:
+    """Return what OmegaConf.to_yaml writes with, on libyaml where it is there: every trial writes its config."""
+    kind = type("Dumper", (getattr(yaml, "CDumper", yaml.Dumper),), {})
+    kind.add_representer(str, get_omega_conf_dumper().str_representer)  # type: ignore[attr-defined]
+    return kind
 
 
 def unresolved(config: DictConfig) -> Iterator[Problem]:

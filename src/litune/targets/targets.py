@@ -60,7 +60,7 @@ def typed(config: DictConfig) -> DictConfig:
     for key, section, _ in _sections(config):
         if (twin := twins.twin(section[TARGET], package)) != section[TARGET]:
             values[f"{key}.{TARGET}"] = twin
-    return configs.replaced(config, values)
+    return configs.replaced(config, values) if values else config
 
 
 def instantiate(section: Mapping[str, Any], **extra: Any) -> Any:

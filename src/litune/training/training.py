@@ -108,6 +108,7 @@ def load_ahead(config: DictConfig) -> None:
         importlib.import_module("tensorboard.plugins.hparams.metadata")
     if any("WandbLogger" in section._target_ for section in config.logger.values() if section):
         importlib.import_module("wandb")
+    lightning_of(config)
     importlib.import_module("torch.utils.serialization.config")  # writing a checkpoint
     importlib.import_module("fsspec.implementations.local")
     importlib.import_module("fsspec.implementations.chained")
@@ -133,7 +134,9 @@ def _ending(report: Report, metric: str) -> tuple[TrialState, Failure | None]:
 def lightning_of(config: DictConfig) -> Any:
     """Return the Lightning package that the model is made of, quiet: `pytorch_lightning` or `lightning.pytorch`."""
     lightning = importlib.import_module(twins.of_model(config.model._target_))
-    logging.getLogger(lightning.__name__).setLevel(logging.WARNING)  # its advertisements and its goodbye
+    logger = logging.getLogger(lightning.__name__)
+    if logger.level != logging.WARNING:  # setting it goes through every logger that there is
+        logger.setLevel(logging.WARNING)  # without its advertisements and its goodbye
     return lightning
 
 

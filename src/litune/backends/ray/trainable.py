@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import tempfile
@@ -20,6 +21,7 @@ ABOUT = "litune"  # key of a Ray trial's config, beside the params: JSON text of
 OBJECTIVE, STEP, MESSAGES = "objective", "step", "messages"  # keys of what is reported to Tune
 _STATE = "litune.json"  # in a checkpoint handed on by Tune: the steps done, and how the training came there
 _WEIGHTS = "last.ckpt"
+_BUFFER = 1 << 16
 
 Message = dict[str, Any]
 
@@ -28,7 +30,8 @@ def train(config: Mapping[str, Any]) -> None:
     """Run one trial, and report to Tune what it says; the last report holds its outcome.
 
     A `leg` is the number of validations after which the training pauses and hands its checkpoint on: with it a trial
-    may be continued elsewhere, and with other params, as Ray's scheduler wishes.
+    may be continued elsewhere, and with other params, as Ray's scheduler wishes. `one_by_one`, for a scheduler or
+    searcher of Ray's, gives Tune each validation as a result of its own.
     """
     about = json.loads(config[ABOUT])
     job = _job(about["job"], config)
@@ -36,12 +39,13 @@ def train(config: Mapping[str, Any]) -> None:
         _train_in_legs(job, about)
         return
     held: list[Message] = []
-    for message in _messages(job, about["home"]):
-        held.append(message)
-        # what may be the last report goes with the outcome: a trial that has ended is not for a scheduler to stop
-        if message["type"] == "outcome" or message["step"] < _expected_steps(job):
-            _report(job, held)
-            held = []
+    for messages in _said(job, about["home"]):
+        for part in [[message] for message in messages] if about["one_by_one"] else [messages]:
+            held += part
+            # what may be the last report goes with the outcome: a trial that has ended is not for a scheduler to stop
+            if held[-1]["type"] == "outcome" or held[-1]["step"] < _expected_steps(job):
+                _report(job, held)
+                held = []
 
 
 def _expected_steps(job: Job) -> int:
@@ -76,7 +80,7 @@ def _train_in_legs(job: Job, about: Mapping[str, Any]) -> None:
             state["schedule"].append({"step": state["step"], "trial": job.number, "params": dict(job.params)})
         while True:
             leg = replace(job, start=state["step"], until=state["step"] + about["leg"])
-            *reports, last = list(_messages(leg, about["home"]))
+            *reports, last = itertools.chain.from_iterable(_said(leg, about["home"]))
             outcome = Outcome.from_json(last)
             if outcome.state is not TrialState.PAUSED:
                 parts = tuple(state["schedule"])
@@ -92,25 +96,36 @@ def _train_in_legs(job: Job, about: Mapping[str, Any]) -> None:
             _report(job, reports, checkpoint=tune.Checkpoint.from_directory(place))
 
 
-def _messages(job: Job, home: Mapping[str, Any]) -> Iterator[Message]:
-    """Yield the reports of a trial, and its outcome."""
+def _said(job: Job, home: Mapping[str, Any]) -> Iterator[list[Message]]:
+    """Yield what a trial says as it comes, several reports at once if Tune was slower; the last one is its outcome."""
     try:
         connection = _connect(job, home)
     except OSError as error:
-        yield _lost(f"no warm parent on {socket.gethostname()}: {error}")
+        yield [_lost(f"no warm parent on {socket.gethostname()}: {error}")]
         return
-    with connection, connection.makefile("rb") as lines:
+    with connection:
         connection.sendall(json.dumps({"job": job.to_json()}).encode() + b"\n")
-        for line in lines:
-            if not line.endswith(b"\n") or line == b"\n":
-                continue
-            message = json.loads(line)
-            if message["type"] == "outcome":
-                yield {**message, "where": f"{message['where']} on Ray node {_node()[:8]}"}
+        text = b""
+        while data := connection.recv(_BUFFER):
+            *lines, text = (text + data).split(b"\n")
+            messages = [message for line in lines if (message := _message(line))]
+            ends = [place for place, message in enumerate(messages, 1) if message["type"] == "outcome"]
+            if messages:
+                yield messages[: ends[0] if ends else None]
+            if ends:
                 return
-            if message["type"] == "report":
-                yield message
-    yield _lost("the process that ran the trial's worker is gone")
+    yield [_lost("the process that ran the trial's worker is gone")]
+
+
+def _message(line: bytes) -> Message | None:
+    """Return a report or an outcome; None for anything else, such as a line that a kill cut short."""
+    try:
+        message: Message = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    if message["type"] == "outcome":
+        return {**message, "where": f"{message['where']} on Ray node {_node()[:8]}"}
+    return message if message["type"] == "report" else None
 
 
 def _connect(job: Job, home: Mapping[str, Any]) -> socket.socket:

@@ -164,7 +164,8 @@ def run(study: Study, workers: Workers, view: View, config: DictConfig) -> None:
     suggest = native.Suggest(searcher, study, view) if searcher else None
     legs = native.legs(scheduler)
     home = {"node": ray.get_runtime_context().get_node_id(), "directory": str(study.directory)}
-    about = {"home": {**home, "space": dump(study.space)}, "leg": legs}
+    native_rules = bool(scheduler or searcher)
+    about = {"home": {**home, "space": dump(study.space)}, "leg": legs, "one_by_one": native_rules}
     most = float("inf") if legs else study.parallel  # a scheduler that lets trials wait for others has them wait in Ray
     parent = Parent(workers, study)
     try:
