@@ -68,8 +68,10 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
             from litune.study import runs  # imports Optuna, while the warm parent imports torch
 
             runs.refuse_if_held(config, space)
-            if workers:  # the importances at the end load scikit-learn: now there is time for it
-                from litune.report import ending  # noqa: F401
+            if workers:  # now there is time for what the end needs
+                from litune.report import ending, importance  # noqa: F401
+
+                importance.load_ahead(config.search.trials)
             for step in steps:
                 _raise_for(workers.answer() if workers else step())
             with runs.private(), runs.opened(config, space) as study:

@@ -99,12 +99,23 @@ def end_descendants(*, but: Collection[int] = ()) -> None:
 
     Whoever loses its parent on the way becomes a child of the next adopter above, so it is looked for again and again.
     """
+    if _no_child(but):
+        return
     deadline = time.monotonic() + _PATIENCE
     while (found := descendants(os.getpid(), but=but)) and time.monotonic() < deadline:
         for process in found:
             end(process)
         time.sleep(_STEP)
         _bury(found)
+
+
+def _no_child(but: Collection[int]) -> bool:
+    """Say whether this process has no child but those, by the kernel's own list (proc(5)): without all of /proc."""
+    try:
+        lists = [(task / "children").read_text() for task in Path("/proc/self/task").iterdir()]
+    except OSError:  # a kernel without the lists, or a thread that has just ended
+        return False
+    return {int(pid) for pid in " ".join(lists).split()} <= set(but)
 
 
 def _bury(dead: list[Process]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import warnings
 from dataclasses import dataclass
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import StudyDirection
 
 from litune.report.facts import Facts
@@ -55,7 +55,15 @@ def importances(facts: Facts, samples: int = SAMPLES) -> list[Importance]:
     return sorted(found, key=lambda one: -one.share)
 
 
+def load_ahead(trials: int) -> None:
+    """Import scikit-learn, SciPy and pandas, with which Optuna's importances come, if so many trials have them."""
+    if trials >= FEWEST:
+        importlib.import_module("optuna.importance")
+
+
 def _shares(trials: list[optuna.trial.FrozenTrial], names: list[str], direction: StudyDirection) -> dict[str, float]:
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
