@@ -1,54 +1,23 @@
 """Searches that pause trials and continue them, by the public command; on the reference backend, in this process."""
 
-import contextlib
-import io
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from litune import cli
 from litune.algorithms.terms import Effort, Terms
 from litune.objective import Objective
 from litune.space.space import Space, uniform
 from litune.study import ledger as ledgers
 from litune.study.study import Study
 from litune.trial import Outcome, TrialState
-from tests.faults.searches import PROJECT, command, finish, start
-
-pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
+from tests.faults.searches import command, finish, start
+from tests.in_process import search, trials
 
 ASHA = ["search.algorithm=asha", "search.trials=6"]
 FAULTY = {"model.ending": {"_type": "choice", "_value": ["complete", "error", "nan", "exit", "out_of_memory"]}}
-
-
-@contextlib.contextmanager
-def in_project() -> Iterator[io.StringIO]:
-    before, said = Path.cwd(), io.StringIO()
-    os.chdir(PROJECT)
-    try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            yield said
-    finally:
-        os.chdir(before)
-
-
-def search(runs: Path, *overrides: str, name: str = "it", code: int = 0) -> str:
-    """Return what a search printed."""
-    with in_project() as said:
-        words = ["backend=local", "experiment=tiny", f"name={name}", f"search.runs={runs}", *overrides]
-        assert cli.search_main(words) == code, said.getvalue()
-    return said.getvalue()
-
-
-def trials(run: Path) -> list[dict]:
-    with in_project() as said:
-        assert cli.main(["trials", str(run), "--format", "json"]) == 0
-    table: list[dict] = json.loads(said.getvalue())
-    return table
 
 
 def meaning(run: Path) -> list[tuple]:

@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,34 +14,8 @@ from litune.space.space import Space, choice, loguniform, randint, uniform
 from litune.space.space_file import parse
 from litune.table import TrialRow
 from litune.trial import Outcome, TrialState
-
-PROJECT = Path(__file__).parents[1] / "backends" / "project"
-LITUNE = [sys.executable, "-m", "litune"]
-
-
-def search(runs: Path, name: str, *overrides: str, backend: str = "local", code: int = 0) -> str:
-    words = [f"backend={backend}", "experiment=tiny", f"name={name}", f"search.runs={runs}", *overrides]
-    done = subprocess.run(
-        [*LITUNE, "search", *words],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-3000:]
-    assert "Traceback" not in done.stderr
-    return done.stdout if code == 0 else done.stderr
-
-
-def trials(run: Path) -> list[dict]:
-    done = subprocess.run([*LITUNE, "trials", str(run), "--format", "json"], capture_output=True, text=True, check=True)
-    table: list[dict] = json.loads(done.stdout)
-    return table
-
-
-def digest_of(printed: str) -> str:
-    return printed.splitlines()[-1].removeprefix("digest ")
+from tests.faults.searches import command, finish
+from tests.in_process import digest_of, search, trials
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +26,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     x, k = {"_type": "uniform", "_value": [0, 2]}, {"_type": "randint", "_value": [0, 5]}
     kind, y = {"_type": "choice", "_value": ["a", "b", "c"]}, {"_type": "loguniform", "_value": [0.001, 1]}
     space.write_text(json.dumps({"model.x": x, "model.k": k, "model.kind": kind, "model.y": y}))
-    search(runs, "A", "search.algorithm=random", "search.trials=12", "search.pruner=median")
-    search(runs, "B", "search.algorithm=random", "search.trials=6", f"search.space={space}", "seed=3")
+    search(runs, "search.algorithm=random", "search.trials=12", "search.pruner=median", name="A")
+    search(runs, "search.algorithm=random", "search.trials=6", f"search.space={space}", "seed=3", name="B")
     return runs
 
 
 @pytest.fixture(scope="module")
 def warm(runs: Path) -> str:
-    return search(runs, "warm", "search.trials=6", f"search.warm_start=[{runs}/B,A]")
+    return search(runs, "search.trials=6", f"search.warm_start=[{runs}/B,A]", name="warm")
 
 
 def test_it_says_how_many_trials_fit(warm: str, runs: Path) -> None:
@@ -74,26 +45,26 @@ def test_it_says_how_many_trials_fit(warm: str, runs: Path) -> None:
 
 
 def test_what_is_tried_is_informed_by_the_earlier_runs(warm: str, runs: Path) -> None:
-    search(runs, "cold", "search.trials=6", "search.algorithm=tpe")
+    search(runs, "search.trials=6", "search.algorithm=tpe", name="cold")
     mean = {name: sum(row["score"] for row in trials(runs / name)) / 6 for name in ("warm", "cold")}
     assert mean["warm"] > mean["cold"] + 300  # kind c is worth 1000 more than b, which is worth 1000 more than a
 
 
 def test_another_backend_and_another_order_give_the_same_digest(warm: str, runs: Path) -> None:
-    again = search(runs, "again", "search.trials=6", f"search.warm_start=[A,{runs}/B]", backend="optuna")
-    assert digest_of(again) == digest_of(warm)
+    words = ["name=again", "search.trials=6", f"search.warm_start=[A,{runs}/B]"]
+    assert digest_of(finish(command(runs, *words)).stdout) == digest_of(warm)
 
 
 def test_a_continued_earlier_run_makes_it_another_search(runs: Path, tmp_path: Path) -> None:
-    search(tmp_path, "A", "search.algorithm=random", "search.trials=3")
-    first = search(tmp_path, "it", "search.trials=3", "search.warm_start=[A]")
-    longer = digest_of(search(tmp_path, "it", "search.trials=5", "search.warm_start=[A]"))
+    search(tmp_path, "search.algorithm=random", "search.trials=3", name="A")
+    first = search(tmp_path, "search.trials=3", "search.warm_start=[A]")
+    longer = digest_of(search(tmp_path, "search.trials=5", "search.warm_start=[A]"))
     assert longer != digest_of(first)
-    told = search(tmp_path, "it", "search.trials=5", f"search.warm_start=[{runs}/A]", code=2)
+    told = search(tmp_path, "search.trials=5", f"search.warm_start=[{runs}/A]", code=2)
     assert "search.warm_start.A: got '" in told
-    told = search(tmp_path, "it", "search.trials=5", "search.algorithm=tpe", code=2)
+    told = search(tmp_path, "search.trials=5", "search.algorithm=tpe", code=2)
     assert "search.warm_start.A: got nothing" in told
-    assert digest_of(search(tmp_path, "once", "search.trials=5", "search.warm_start=[A]")) == longer
+    assert digest_of(search(tmp_path, "search.trials=5", "search.warm_start=[A]", name="once")) == longer
 
 
 def test_everything_wrong_with_it_is_told_at_once(runs: Path) -> None:
@@ -102,14 +73,14 @@ def test_everything_wrong_with_it_is_told_at_once(runs: Path) -> None:
     for name in ("config.yaml", "space.json"):
         (damaged / name).write_bytes((runs / "A" / name).read_bytes())
     (damaged / "ledger.db").write_text("not a ledger " * 100)
-    told = search(runs, "it", f"search.warm_start=[Ab,{damaged},A,{runs}/A]", "search.algorithm=random", code=2)
+    told = search(runs, f"search.warm_start=[Ab,{damaged},A,{runs}/A]", "search.algorithm=random", code=2)
     assert "search.warm_start: got a list; expected nothing beside search.algorithm=random" in told
     assert "search.warm_start.0: got 'Ab'" in told
     assert "search.warm_start.1: got " in told
     assert "cannot be used as a ledger" in told
     assert "search.warm_start.3: got" in told
     assert not (runs / "it").exists()
-    told = search(runs, "A", "search.warm_start=[A]", code=2)
+    told = search(runs, "search.warm_start=[A]", code=2, name="A")
     assert "search.warm_start: got 'A'; expected runs other than this one" in told
 
 

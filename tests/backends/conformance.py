@@ -1,6 +1,5 @@
 """What every backend must do alike: one class, run by each backend's own test file, ours and third parties'."""
 
-import json
 import math
 import os
 import subprocess
@@ -10,6 +9,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+
+from tests import in_process
 
 HERE = Path(__file__).parent
 PROJECT = HERE / "project"
@@ -31,19 +32,23 @@ def search(backend: str, *overrides: str) -> tuple[dict, ...]:
 
 
 def search_in(runs: Path, backend: str, *overrides: str) -> tuple[dict, ...]:
-    """Run or continue the search of that directory."""
+    """Run or continue the search of that directory, on the reference backend in this process."""
     words = [f"backend={backend}", "experiment=tiny", "name=it", "seed=7", f"search.runs={runs}", *overrides]
-    litune = [sys.executable, "-m", "litune"]
+    if backend == "local":
+        in_process.litune("search", *words)
+        return tuple(in_process.trials(runs / "it"))
     paths = [str(HERE / "plugin"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(
-        [*litune, "search", *words], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "litune", "search", *words],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-2000:]
-    shown = subprocess.run(
-        [*litune, "trials", str(runs / "it"), "--format", "json"], capture_output=True, text=True, check=True
-    )
-    return tuple(json.loads(shown.stdout))
+    return tuple(in_process.trials(runs / "it"))
 
 
 def meaning(table: tuple[dict, ...]) -> list[tuple]:

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from conformance import PROJECT, BackendConformance, meaning, search
 
+from tests.in_process import trials
+
 pytest.importorskip("ray")
 
 pytestmark = pytest.mark.slow  # a cluster is started for every search
@@ -43,10 +45,7 @@ def start(runs: Path, *overrides: str) -> subprocess.Popen[str]:
 
 
 def table_of(runs: Path) -> tuple[dict, ...]:
-    shown = subprocess.run(
-        [*LITUNE, "trials", str(runs / "it"), "--format", "json"], capture_output=True, text=True, check=True
-    )
-    return tuple(json.loads(shown.stdout))
+    return tuple(trials(runs / "it"))
 
 
 def ray_of(driver: int) -> list[int]:
@@ -179,8 +178,8 @@ class TestNative:
         nested["model.x"] = {"_type": "uniform", "_value": [0, 1]}
         (tmp_path / "space.json").write_text(json.dumps(nested))
         overrides = ("backend.searcher=native", f"search.space={tmp_path}/space.json")
-        for trials in (4, 8):
-            done = run(tmp_path, *overrides, f"search.trials={trials}")
+        for most in (4, 8):
+            done = run(tmp_path, *overrides, f"search.trials={most}")
             assert done.returncode == 0, done.stderr
             assert "starts anew" not in done.stdout
         from litune.study import runs

@@ -1,13 +1,10 @@
 """`litune confirm` by the public command: the best trials again on fresh seeds, on the run's backend."""
 
-import json
 import math
-import os
 import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 from statistics import fmean, stdev
@@ -22,24 +19,10 @@ from litune.study import runs
 from litune.study.confirmation import summarize
 from litune.table import TrialRow
 from litune.trial import Failure, FailureClass, Outcome, TrialState
+from tests.faults.searches import LITUNE, finish
+from tests.in_process import PROJECT, digest_of, litune, trials
 
-PROJECT = Path(__file__).parents[1] / "backends" / "project"
-LITUNE = [sys.executable, "-m", "litune"]
 T2 = 4.302652729911275  # Student's t: 97.5% with 2 degrees of freedom
-
-
-def command(*words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [*LITUNE, *words],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-3000:]
-    assert "Traceback" not in done.stderr
-    return done.stdout if code == 0 else done.stderr
 
 
 def search(root: Path, backend: str, trials: int = 8) -> Path:
@@ -48,22 +31,16 @@ def search(root: Path, backend: str, trials: int = 8) -> Path:
     space.write_text('{"model.x": {"_type": "uniform", "_value": [0, 0.0003]}}')
     words = ["experiment=tiny", "seed=1", f"name={backend}", f"search.runs={root}", f"search.space={space}"]
     words += [f"backend={backend}", "search.algorithm=random", "search.seed_per_trial=true", f"search.trials={trials}"]
-    command("search", *words)
+    if backend == "local":
+        litune("search", *words)
+    else:
+        finish([*LITUNE, "search", *words])
     return root / backend
-
-
-def trials(run: Path) -> list[dict]:
-    table: list[dict] = json.loads(command("trials", str(run), "--format", "json"))
-    return table
 
 
 def confirmation(run: Path) -> Path:
     [path] = (run / "confirm").iterdir()
     return path
-
-
-def digest_of(printed: str) -> str:
-    return printed.splitlines()[-1].removeprefix("digest ")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def printed(run: Path) -> str:
-    return command("confirm", str(run), "--top", "3", "--seeds", "3")
+    return litune("confirm", str(run), "--top", "3", "--seeds", "3")
 
 
 def test_the_best_trials_train_on_the_same_fresh_seeds(printed: str, run: Path) -> None:
@@ -99,7 +76,7 @@ def test_mean_interval_and_gap_are_reported_and_best_yaml_names_the_winner(print
         f"Confirmed: trial {winner}, score = {mean:.5g} on average over 3 fresh seeds (95% interval {interval})" in said
     )
     assert f"{searched - mean:.3g} better, the winner's curse" in said
-    best = command("best", str(run))
+    best = litune("best", str(run))
     assert best == (run / "best.yaml").read_text()
     assert best.splitlines()[0].startswith(f"# trial {winner} of local: score = {searched!r}")
     assert "confirmed on 3 fresh seeds" in best.splitlines()[1]
@@ -108,7 +85,7 @@ def test_mean_interval_and_gap_are_reported_and_best_yaml_names_the_winner(print
 def test_what_is_tested_and_loaded_is_the_confirmed_winner(printed: str, run: Path) -> None:
     winner = int(re.search(r"Confirmed: trial (\d+)", printed)[1])
     assert winner != max(trials(run), key=lambda row: row["score"])["number"]
-    assert command("test", str(run)).startswith(f"trial {winner} of local\n")
+    assert litune("test", str(run)).startswith(f"trial {winner} of local\n")
     assert SearchResult(run).best.number == winner
 
 
@@ -119,12 +96,12 @@ def test_the_ledger_says_it_where_optuna_dashboard_shows_it(printed: str, run: P
 
 
 def test_the_report_shows_it(printed: str, run: Path) -> None:
-    command("report", str(run))
+    litune("report", str(run))
     page = (run / "report.html").read_text()
     assert "<h2>Confirmation</h2>" in page
     assert "95% interval" in page
     assert "litune confirm" not in page
-    assert "## Confirmation" in command("report", str(run), "--format", "md")
+    assert "## Confirmation" in litune("report", str(run), "--format", "md")
 
 
 def ended(path: Path) -> int:
@@ -145,12 +122,12 @@ def test_it_goes_on_after_a_kill_on_another_backend_to_the_same_digest(printed: 
         time.sleep(0.01)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    assert digest_of(command(*words)) == digest_of(printed)
+    assert digest_of(finish([*LITUNE, *words]).stdout) == digest_of(printed)
 
 
 def test_more_seeds_train_only_what_is_new_and_a_better_trial_makes_it_stale(printed: str, run: Path) -> None:
     before = trials(confirmation(run))
-    command("confirm", str(run), "--top", "3", "--seeds", "4")
+    litune("confirm", str(run), "--top", "3", "--seeds", "4")
     after = trials(confirmation(run))
     assert [row["where"] for row in after[:9]] == [row["where"] for row in before]
     assert len(after) == 12
@@ -163,10 +140,10 @@ def test_more_seeds_train_only_what_is_new_and_a_better_trial_makes_it_stale(pri
 
 
 def test_what_is_wrong_with_the_command_is_told_at_once(run: Path) -> None:
-    told = command("confirm", str(run), "--top", "0", "--seeds", "1", code=2)
+    told = litune("confirm", str(run), "--top", "0", "--seeds", "1", code=2)
     assert "--top: got 0; expected 1 to 10" in told
     assert "--seeds: got 1; expected at least 2" in told
-    assert "run: got" in command("confirm", str(run / "nothing"), code=2)
+    assert "run: got" in litune("confirm", str(run / "nothing"), code=2)
 
 
 def row(number: int, score: float | None) -> TrialRow:

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from litune.backends.ray.watch import processes as of_ray
+from tests.in_process import PROJECT, trials
 
-PROJECT = Path(__file__).parents[1] / "backends" / "project"
 LITUNE = [sys.executable, "-m", "litune"]
 TPE = ["search.algorithm=tpe", "search.pruner=median", "search.trials=24"]
 RANDOM = ["search.algorithm=random", "search.trials=12"]
@@ -38,10 +38,8 @@ def finish(words: list[str], **how: object) -> subprocess.CompletedProcess[str]:
 
 def table(runs: Path) -> list[tuple[str, ...]]:
     """Return the trial table, as text: what must be bit-equal."""
-    shown = [*LITUNE, "trials", str(runs / NAME), "--format", "json"]
-    done = subprocess.run(shown, capture_output=True, text=True, check=True)
     keys = ("number", "params", "state", "score", "history")
-    return [tuple(json.dumps(row[key]) for key in keys) for row in json.loads(done.stdout)]
+    return [tuple(json.dumps(row[key]) for key in keys) for row in trials(runs / NAME)]
 
 
 def ended(runs: Path) -> int:

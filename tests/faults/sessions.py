@@ -8,6 +8,7 @@ from pathlib import Path
 
 from litune.processes import descendants
 from tests.faults.searches import LITUNE, PROJECT, wait_for
+from tests.in_process import trials
 
 FAULTY = Path(__file__).parent / "project"
 OVERRIDES = ["experiment=tiny", "name=it", "search.algorithm=tpe", "search.pruner=median", "search.trials=24"]
@@ -49,12 +50,6 @@ def beside(runs: Path, parallel: int, trials: int, *, backend: str) -> subproces
     )
 
 
-def rows(run: Path) -> list[dict]:
-    """Return the trial table."""
-    done = subprocess.run([*LITUNE, "trials", str(run), "--format", "json"], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
-
-
 def left_behind() -> list[str]:
     """Return the commands of what is alive 2 s on below this process: with `adopted`, who has lost his parent too."""
     wait_for(lambda: not descendants(os.getpid()), 2)
@@ -63,4 +58,4 @@ def left_behind() -> list[str]:
 
 def table(run: Path) -> list[tuple]:
     keys = ("number", "params", "state", "score", "history")
-    return [tuple(json.dumps(row[key]) for key in keys) for row in rows(run)]
+    return [tuple(json.dumps(row[key]) for key in keys) for row in trials(run)]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.faults.sessions import beside, rows
+from tests.faults.sessions import beside
 from tests.faults.tallies import FULL, count, tally
 
 TRIALS = {"optuna": (40, 500), "ray": (12, 500), "nni": (12, 200)}  # small and full counts; nni starts one a second
@@ -15,7 +15,7 @@ def test_a_score_belongs_to_its_params_however_many_run_at_once(backend: str, tm
             runs = tmp_path / str(parallel)
             done = beside(runs, parallel, trials, backend=backend)
             assert done.returncode == 0, done.stderr
-            found = rows(runs / "it")
+            found = trials(runs / "it")
             assert [row["number"] for row in found] == list(range(trials))
             for row in found:
                 params = {name.removeprefix("function."): value for name, value in row["params"].items()}

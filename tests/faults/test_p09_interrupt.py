@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.searches import PROJECT, ended, wait_for
-from tests.faults.sessions import FAULTY, command, faulty, left_behind, rows, start, table
+from tests.faults.sessions import FAULTY, command, faulty, left_behind, start, table
 from tests.faults.tallies import count, tally
+from tests.in_process import trials
 
 pytestmark = pytest.mark.usefixtures("adopted")
 
@@ -21,7 +22,7 @@ INTERRUPTED = 130
 
 
 def states(run: Path) -> set[str]:
-    return {row["state"] for row in rows(run)}
+    return {row["state"] for row in trials(run)}
 
 
 @pytest.mark.parametrize(

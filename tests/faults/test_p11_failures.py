@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.sessions import faulty, rows
+from tests.faults.sessions import faulty
 from tests.faults.tallies import tally
+from tests.in_process import trials
 
 
 def test_the_first_trials_that_fail_alike_end_the_search_with_the_one_cause(tmp_path: Path) -> None:
@@ -15,7 +16,7 @@ def test_the_first_trials_that_fail_alike_end_the_search_with_the_one_cause(tmp_
         assert "the first 3 trials failed alike" in done.stdout
         assert "the data has no column 'age'" in done.stdout
         assert "faulty.py" in done.stdout  # where in the user's code
-        ended = [row for row in rows(tmp_path / "it") if row["state"] == "FAILED"]
+        ended = [row for row in trials(tmp_path / "it") if row["state"] == "FAILED"]
         assert len(ended) in (3, 4)  # two run at once
         again = faulty(tmp_path, "error", "search.trials=20", "search.stop_after_equal_failures=2")
         assert again.returncode == 1
@@ -28,7 +29,7 @@ def test_failures_that_differ_or_come_later_do_not_end_the_search(tmp_path: Path
         space.write_text('{"model.fault": {"_type": "choice", "_value": ["error", "none", "killed"]}}')
         words = [f"search.space={space}", "search.trials=12", "search.duplicates=run", "search.retries.killed=0"]
         done = faulty(tmp_path, "none", *words, "search.stop_after_equal_failures=2")
-        found = rows(tmp_path / "it")
+        found = trials(tmp_path / "it")
         assert done.returncode == 0, done.stdout
         assert len(found) == 12
         assert {row["state"] for row in found} == {"COMPLETE", "FAILED"}
@@ -46,7 +47,7 @@ def test_failures_that_differ_or_come_later_do_not_end_the_search(tmp_path: Path
 def test_retries_are_by_class_and_counted(fault: str, words: list[str], attempts: int, tmp_path: Path) -> None:
     with tally("P11", "optuna") as one, one.attempt():
         faulty(tmp_path, fault, "search.trials=1", *words)
-        [row] = rows(tmp_path / "it")
+        [row] = trials(tmp_path / "it")
         assert row["failure"]["kind"] == fault
         assert sum(row["retried"].values()) == attempts - 1
         assert (f"in each of {attempts} attempts" in row["failure"]["message"]) == (attempts > 1)

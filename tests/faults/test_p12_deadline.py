@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.sessions import faulty, left_behind, rows
+from tests.faults.sessions import faulty, left_behind
 from tests.faults.tallies import tally
+from tests.in_process import trials
 
 pytestmark = pytest.mark.usefixtures("adopted")
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("adopted")
 def test_a_hung_trial_ends_by_its_deadline_with_its_grandchildren(backend: str, tmp_path: Path) -> None:
     with tally("P12", backend) as one, one.attempt(2):
         done = faulty(tmp_path, "hang", "search.trial_timeout=2", "search.trials=2", backend=backend)
-        assert [row["failure"]["kind"] for row in rows(tmp_path / "it")] == ["timeout", "timeout"], done.stderr
+        assert [row["failure"]["kind"] for row in trials(tmp_path / "it")] == ["timeout", "timeout"], done.stderr
         assert not left_behind()
 
 
@@ -30,7 +31,7 @@ def test_a_search_ends_by_its_deadline_and_can_be_continued(backend: str, fault:
         assert done.returncode == 0, done.stderr
         assert "search.timeout=2 s is over" in done.stdout
         assert "continue with: python -m litune search" in done.stdout
-        left = rows(tmp_path / "it")
+        left = trials(tmp_path / "it")
         assert left
         assert {row["state"] for row in left} == {"PAUSED"}
         assert not left_behind()
@@ -38,4 +39,4 @@ def test_a_search_ends_by_its_deadline_and_can_be_continued(backend: str, fault:
         done = faulty(tmp_path, fault, *again, backend=backend)
         assert done.returncode == 1
         assert "trial 0 failed first: timeout" in done.stdout
-        assert rows(tmp_path / "it")[0]["failure"]["kind"] == "timeout"
+        assert trials(tmp_path / "it")[0]["failure"]["kind"] == "timeout"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.searches import PROJECT, ended, wait_for
-from tests.faults.sessions import command, left_behind, rows, start
+from tests.faults.sessions import command, left_behind, start
 from tests.faults.tallies import count, tally
+from tests.in_process import trials
 
 pytestmark = pytest.mark.usefixtures("adopted")
 
@@ -60,7 +61,7 @@ def test_of_those_started_together_one_searches_and_the_others_follow_it(tmp_pat
                 digests = {output.read_text().strip().splitlines()[-1] for output in outputs}
                 assert len(digests) == 1
                 assert digests.pop().startswith("digest ")
-                assert len(rows(runs / "it")) == TRIALS
+                assert len(trials(runs / "it")) == TRIALS
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM])

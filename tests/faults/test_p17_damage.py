@@ -13,8 +13,9 @@ from litune import cli
 from litune.errors import LituneError
 from litune.study import runs
 from tests.faults.searches import LITUNE, PROJECT, ended, wait_for
-from tests.faults.sessions import command, left_behind, rows, start, table
+from tests.faults.sessions import command, left_behind, start, table
 from tests.faults.tallies import count, tally
+from tests.in_process import trials
 
 pytestmark = pytest.mark.usefixtures("adopted")
 
@@ -132,7 +133,7 @@ def test_the_doctor_lists_what_a_killed_driver_left_and_repairs_it(tmp_path: Pat
     driver.wait()
     assert not left_behind()
     run = tmp_path / "it"
-    before = {row["number"] for row in rows(run) if row["state"] == "RUNNING"}
+    before = {row["number"] for row in trials(run) if row["state"] == "RUNNING"}
     (run / "trials" / "0999").mkdir()
     (run / "leftovers" / "0999" / "of an earlier crash").mkdir(parents=True)
     (run / "warm.sock").touch()
@@ -144,6 +145,6 @@ def test_the_doctor_lists_what_a_killed_driver_left_and_repairs_it(tmp_path: Pat
     assert doctor(run, "--fix").returncode == 0
     assert stray.wait(timeout=10) == -signal.SIGKILL
     assert doctor(run).stdout == "it: all is well\n"
-    assert {row["number"] for row in rows(run) if row["state"] == "PAUSED"} == before
+    assert {row["number"] for row in trials(run) if row["state"] == "PAUSED"} == before
     subprocess.run(command(tmp_path), cwd=PROJECT, check=True, capture_output=True, timeout=200)
     assert {row[2] for row in table(run)} <= {'"COMPLETE"', '"PRUNED"'}

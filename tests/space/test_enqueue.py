@@ -1,9 +1,5 @@
 """search.enqueue by the public command: the first trials are those asked for, on every backend."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,35 +8,10 @@ from litune.algorithms.suggest import Suggester
 from litune.space.space import Space, choice, loguniform, randint, uniform
 from litune.space.space_file import parse
 from litune.trial import Outcome, TrialState
+from tests.faults.searches import command, finish
+from tests.in_process import PROJECT, digest_of, litune, search, trials
 
-PROJECT = Path(__file__).parents[1] / "backends" / "project"
-LITUNE = [sys.executable, "-m", "litune"]
 QUEUE = "search.enqueue=[{model.x:0.5,model.k:3},{model.x:0.25,model.y:0.1,model.k:1,model.kind:b},{model.kind:c}]"
-
-
-def search(runs: Path, *overrides: str, backend: str = "local", name: str = "it", code: int = 0) -> str:
-    words = [f"backend={backend}", "experiment=tiny", f"name={name}", f"search.runs={runs}", *overrides]
-    done = subprocess.run(
-        [*LITUNE, "search", *words],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-3000:]
-    assert "Traceback" not in done.stderr
-    return done.stdout if code == 0 else done.stderr
-
-
-def trials(run: Path) -> list[dict]:
-    done = subprocess.run([*LITUNE, "trials", str(run), "--format", "json"], capture_output=True, text=True, check=True)
-    table: list[dict] = json.loads(done.stdout)
-    return table
-
-
-def digest_of(printed: str) -> str:
-    return printed.splitlines()[-1].removeprefix("digest ")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +33,7 @@ def test_the_first_trials_are_those_asked_for_and_the_rest_is_suggested(local: s
 
 
 def test_another_backend_gives_the_same_digest(local: str, tmp_path: Path) -> None:
-    assert digest_of(search(tmp_path, "search.trials=6", QUEUE, backend="optuna")) == local
+    assert digest_of(finish(command(tmp_path, "search.trials=6", QUEUE)).stdout) == local
 
 
 def test_a_search_that_stopped_within_the_queue_goes_on_with_it(local: str, tmp_path: Path) -> None:
@@ -97,17 +68,14 @@ def test_the_queue_of_a_file_is_told_by_its_line(tmp_path: Path) -> None:
     text = (PROJECT / "experiments" / "tiny.yaml").read_text().rpartition("search:")[0]
     space = PROJECT / "search_spaces" / "tiny.json"
     experiment.write_text(f"{text}search:\n  space: {space}\n  enqueue:\n  - model.x: 0.5\n  - model.kk: 1\n")
-    told = subprocess.run(
-        [*LITUNE, "search", "--config-file", str(experiment)], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
-    assert f"{experiment}:{len(experiment.read_text().splitlines())}: search.enqueue.1.model.kk: got" in told.stderr
+    told = litune("search", "--config-file", str(experiment), code=2)
+    assert f"{experiment}:{len(experiment.read_text().splitlines())}: search.enqueue.1.model.kk: got" in told
 
 
 @pytest.mark.parametrize("field", ["backend=ray backend.searcher=native", "backend=nni backend.tuner=TPE"])
 def test_it_is_refused_where_a_backend_of_its_own_draws(field: str, tmp_path: Path) -> None:
-    backend, own = field.split()
-    told = search(tmp_path, own, QUEUE, backend=backend.removeprefix("backend="), code=2)
-    assert "search.enqueue: got a list; expected nothing beside " + own.partition("=")[0] in told
+    told = litune("search", *field.split(), "experiment=tiny", f"search.runs={tmp_path}", QUEUE, code=2)
+    assert "search.enqueue: got a list; expected nothing beside " + field.split()[1].partition("=")[0] in told
 
 
 def test_repeat_trains_the_same_params_on_a_fresh_seed_each_round(tmp_path: Path) -> None:

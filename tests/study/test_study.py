@@ -1,49 +1,26 @@
 """A whole search by the public command, on the reference backend: what the study promises of its table."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import optuna
 import pytest
 
-PROJECT = Path(__file__).parents[1] / "backends" / "project"
-LITUNE = [sys.executable, "-m", "litune"]
+from tests.in_process import digest_of, litune, search, trials
 
-
-def search(runs: Path, *overrides: str, name: str = "it", code: int = 0) -> subprocess.CompletedProcess[str]:
-    words = ["backend=local", "experiment=tiny", f"name={name}", f"search.runs={runs}", "search.algorithm=random"]
-    done = subprocess.run(
-        [*LITUNE, "search", *words, *overrides],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-3000:]
-    return done
-
-
-def trials(run: Path) -> list[dict]:
-    done = subprocess.run([*LITUNE, "trials", str(run), "--format", "json"], capture_output=True, text=True, check=True)
-    table: list[dict] = json.loads(done.stdout)
-    return table
+RANDOM = "search.algorithm=random"
 
 
 @pytest.fixture(scope="module")
 def six(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("runs")
-    search(runs, "search.trials=6")
+    search(runs, RANDOM, "search.trials=6")
     return runs / "it"
 
 
 def test_a_longer_search_begins_with_the_shorter_one(six: Path, tmp_path: Path) -> None:
-    search(tmp_path, "search.trials=4")
+    search(tmp_path, RANDOM, "search.trials=4")
     short = trials(tmp_path / "it")
-    search(tmp_path, "search.trials=6")
+    search(tmp_path, RANDOM, "search.trials=6")
     both = [[(row["params"], row["score"], row["history"]) for row in table] for table in (short, trials(six))]
     assert both[0] == both[1][:4]
     longer = [(row["params"], row["score"], row["history"]) for row in trials(tmp_path / "it")]
@@ -51,21 +28,21 @@ def test_a_longer_search_begins_with_the_shorter_one(six: Path, tmp_path: Path) 
 
 
 def test_the_digest_is_the_last_line_and_that_of_the_ledger(six: Path, tmp_path: Path) -> None:
-    done = search(tmp_path, "search.trials=6")
-    printed = subprocess.run([*LITUNE, "digest", str(six)], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == f"digest {printed.stdout.splitlines()[-1]}"
+    printed = search(tmp_path, RANDOM, "search.trials=6")
+    assert printed.splitlines()[-1] == f"digest {digest_of(litune('digest', str(six)))}"
 
 
 def test_another_seed_gives_another_table(six: Path, tmp_path: Path) -> None:
-    search(tmp_path, "search.trials=6", "seed=8")
+    search(tmp_path, RANDOM, "search.trials=6", "seed=8")
     assert [row["score"] for row in trials(tmp_path / "it")] != [row["score"] for row in trials(six)]
 
 
 def test_a_run_continued_with_another_config_is_refused_with_the_keys(six: Path) -> None:
-    done = search(six.parent, "search.trials=6", "seed=9", "trainer.max_epochs=3", "search.pruner=median", code=2)
+    told = search(
+        six.parent, RANDOM, "search.trials=6", "seed=9", "trainer.max_epochs=3", "search.pruner=median", code=2
+    )
     for key, got, expected in (("seed", 9, 42), ("trainer.max_epochs", 3, 4), ("search.pruner", "'median'", "'none'")):
-        assert f"{key}: got {got}; expected {expected}" in done.stderr
-    assert "Traceback" not in done.stderr
+        assert f"{key}: got {got}; expected {expected}" in told
 
 
 def test_optuna_opens_the_ledger(six: Path) -> None:
@@ -80,9 +57,9 @@ def test_optuna_opens_the_ledger(six: Path) -> None:
 def test_params_tried_before_are_answered_from_the_ledger(tmp_path: Path) -> None:
     space = tmp_path / "space.json"
     space.write_text('{"model.k": {"_type": "choice", "_value": [1, 2]}}')
-    search(tmp_path, "search.trials=6", f"search.space={space}")
+    search(tmp_path, RANDOM, "search.trials=6", f"search.space={space}")
     reused = trials(tmp_path / "it")
-    search(tmp_path, "search.trials=6", f"search.space={space}", "search.duplicates=run", name="again")
+    search(tmp_path, RANDOM, "search.trials=6", f"search.space={space}", "search.duplicates=run", name="again")
     trained = trials(tmp_path / "again")
     assert sum(row["reused"] is not None for row in reused) == 4
     assert all(row["reused"] is None for row in trained)
@@ -92,7 +69,7 @@ def test_params_tried_before_are_answered_from_the_ledger(tmp_path: Path) -> Non
 def test_with_a_seed_each_equal_params_score_differently(tmp_path: Path) -> None:
     space = tmp_path / "space.json"
     space.write_text('{"model.k": {"_type": "choice", "_value": [1]}}')
-    search(tmp_path, "search.trials=3", f"search.space={space}", "search.seed_per_trial=true")
+    search(tmp_path, RANDOM, "search.trials=3", f"search.space={space}", "search.seed_per_trial=true")
     assert len({row["score"] for row in trials(tmp_path / "it")}) == 3
 
 
@@ -103,18 +80,9 @@ def test_only_the_best_trials_keep_their_checkpoints(six: Path) -> None:
 
 
 def test_a_recorded_trial_replays_bit_equal(six: Path) -> None:
-    done = subprocess.run(
-        [*LITUNE, "train", f"replay={six}", "trial=3"], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
-    assert "trial 3: bit-equal in 4 values" in done.stdout
+    assert "trial 3: bit-equal in 4 values" in litune("train", f"replay={six}", "trial=3")
 
 
 def test_the_best_config_trains_to_the_same_score(six: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*LITUNE, "train", "--config-file", str(six / "best.yaml"), f"search.runs={tmp_path}"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert repr(max(row["score"] for row in trials(six))) in done.stdout
+    printed = litune("train", "--config-file", str(six / "best.yaml"), f"search.runs={tmp_path}")
+    assert repr(max(row["score"] for row in trials(six))) in printed

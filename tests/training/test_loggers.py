@@ -19,6 +19,7 @@ from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin
 from litune import cli
 from litune.config import config as configs
 from litune.training.loggers import hyperparameters
+from tests import in_process
 
 PROJECT = Path(__file__).parents[1] / "project"
 pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
@@ -60,7 +61,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trials(run):
-    return json.loads(litune("trials", run, "--format", "json").stdout)
+    return in_process.trials(run)
 
 
 def test_tensorboards_hparams_page_has_the_params_and_the_score_of_every_trial(run, trials):

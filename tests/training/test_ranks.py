@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from functools import cache
@@ -16,6 +15,7 @@ from litune.config import config as configs
 from litune.config.compose import compose
 from litune.study import runs
 from litune.trial import Outcome, TrialState
+from tests.in_process import trials
 
 PROJECT = Path(__file__).parents[1] / "project"
 TWO = ["experiment=own", "trainer.devices=2", "trainer.strategy=ddp", "callbacks.seen._target_=own.Witness"]
@@ -25,10 +25,6 @@ def litune(*words):
     return subprocess.run(
         [sys.executable, "-m", "litune", *map(str, words)], cwd=PROJECT, capture_output=True, text=True, check=False
     )
-
-
-def trials_of(directory):
-    return json.loads(litune("trials", directory, "--format", "json").stdout)
 
 
 def epochs_of(directory, trial):
@@ -52,9 +48,9 @@ def test_a_trial_pruned_in_mid_run_stops_on_both_ranks(backend):
     if backend != "optuna":
         pytest.importorskip(backend)
     directory, digest = pruned(backend)
-    trials = trials_of(directory)
-    assert {trial["state"] for trial in trials} == {"COMPLETE", "PRUNED"}
-    for trial in trials:
+    table = trials(directory)
+    assert {trial["state"] for trial in table} == {"COMPLETE", "PRUNED"}
+    for trial in table:
         steps = len(trial["history"])
         assert (steps < 3) == (trial["state"] == "PRUNED")
         assert epochs_of(directory, trial) == {0: steps, 1: steps}
@@ -64,7 +60,7 @@ def test_a_trial_pruned_in_mid_run_stops_on_both_ranks(backend):
 def test_what_ends_another_rank_ends_the_trial_and_is_its_failure(tmp_path):
     words = ["callbacks.fails._target_=own.FailsOnRank", "callbacks.fails.rank=1", "search.trials=1"]
     litune("search", *TWO, *words, f"search.runs={tmp_path}", "name=run")
-    [trial] = trials_of(tmp_path / "run")
+    [trial] = trials(tmp_path / "run")
     assert trial["state"] == "FAILED"
     assert trial["failure"]["kind"] == "out_of_memory"
     assert "no memory left on rank 1" in trial["failure"]["message"]

@@ -222,7 +222,8 @@ def stored(config: DictConfig) -> dict[str, Any]:
 def snapshot(config: DictConfig) -> str:
     """Return the config as YAML, interpolations as written, so that no secret of the environment gets into a file."""
     values = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
-    return yaml.dump(values, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_dumper())
+    text: str = yaml.dump(values, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_dumper())
+    return text
 
 
 @functools.cache
