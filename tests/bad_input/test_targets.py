@@ -34,6 +34,20 @@ def test_a_target_that_cannot_be_is_refused(project, case):
         assert text in result[2]
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "meant"),
+    [
+        ("optimizer", "adam", "torch.optim.Adam"),
+        ("lr_scheduler", "StepLr", "torch.optim.lr_scheduler.StepLR"),
+        ("criterion", "CrossEntropyLoss", "torch.nn.CrossEntropyLoss"),
+        ("callbacks.stop", "EarlyStopping", "pytorch_lightning.callbacks.EarlyStopping"),
+    ],
+)
+def test_a_bare_name_is_looked_for_where_such_classes_mostly_are(project, section, name, meant):
+    result = project.train("experiment=mine", f"{section}._target_={name}")
+    project.assert_refused(result, f"command line: {section}._target_: got '{name}'", f"did you mean {meant}?")
+
+
 def test_a_class_of_another_kind_is_refused(project):
     result = project.train("experiment=mine", "~optimizer.lr", "optimizer._target_=torch.nn.Identity")
     project.assert_refused(result, "optimizer._target_: got torch.nn.Identity; expected a subclass of Optimizer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,10 @@ SCHEDULER_OPTIONS = ("interval", "frequency", "monitor", "strict", "name")
 _KINDS = {  # section -> what its target must be, by the names of the classes that it descends from
     "model": "LightningModule", "data": "LightningDataModule", "optimizer": "Optimizer",
     "lr_scheduler": "LRScheduler", "callbacks": "Callback", "logger": "Logger",
+}  # fmt: skip
+_HOMES = {  # section -> where what it names mostly is, for a name without a module
+    "optimizer": "torch.optim", "lr_scheduler": "torch.optim.lr_scheduler", "criterion": "torch.nn",
+    "callbacks": "pytorch_lightning.callbacks", "logger": "pytorch_lightning.loggers",
 }  # fmt: skip
 _SUPPLIED = {"optimizer": {"params"}, "lr_scheduler": {"optimizer", *SCHEDULER_OPTIONS}, "logger": {"save_dir"}}
 _CALLING = ("_partial_", "_args_")  # Hydra's words for how to call
@@ -107,7 +112,9 @@ def _bind(section: Any, key: str, extra: set[str]) -> tuple[dict[str, Any], list
     try:
         target = locate(str(section[TARGET]))
     except InputError as error:
-        return {}, [replace(problem, key=_key(key, TARGET)) for problem in error.problems]
+        alike = _at_home(key, str(section[TARGET]))
+        found = [replace(problem, nearest=problem.nearest or alike) for problem in error.problems]
+        return {}, [replace(problem, key=_key(key, TARGET)) for problem in found]
     accepted = signature(target)
     given = {name: value for name, value in section.items() if name != TARGET and name not in _CALLING}
     problems: list[Problem] = []
@@ -131,6 +138,15 @@ def _bind(section: Any, key: str, extra: set[str]) -> tuple[dict[str, Any], list
     unsupplied = extra - accepted.arguments.keys() if key == "model" and not accepted.open else set()
     problems += [_unsupplied(name, section[TARGET]) for name in sorted(unsupplied)]
     return bound, problems
+
+
+def _at_home(key: str, name: str) -> str | None:
+    """Return the dotted name that a class's bare name may stand for: torch.optim.Adam for adam in `optimizer`."""
+    home = _HOMES.get(key.partition(".")[0])
+    if home is None or "." in name:
+        return None
+    alike = nearest(name, [public for public in vars(importlib.import_module(home)) if public[0].isupper()])
+    return alike and f"{home}.{alike}"
 
 
 def _wrong_kind(section: Mapping[str, Any], key: str) -> list[Problem]:
