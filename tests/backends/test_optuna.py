@@ -1,9 +1,11 @@
-from conformance import BackendConformance
+from conformance import BackendConformance, every_ending, meaning, search
 
 
 class TestOptuna(BackendConformance):
     backend = "optuna"
 
 
-class TestThirdParty(BackendConformance):
-    backend = "reverse"
+def test_a_backend_of_another_package_is_held_to_the_same() -> None:
+    overrides = ("search.algorithm=tpe", "search.trials=18", "search.pruner=median")
+    assert meaning(search("reverse", *overrides)) == meaning(search("local", *overrides))
+    assert every_ending("reverse").keys() == every_ending("optuna").keys()

@@ -22,6 +22,7 @@ from tests.faults.searches import (
     wait_for,
 )
 from tests.faults.tallies import count, tally
+from tests.in_process import search
 
 BACKENDS = ("local", "optuna", "ray", "nni")  # a search on `local` is one process
 A_SEARCH = 10  # kills of one search, half of them of all its processes; then it is left to end
@@ -34,7 +35,7 @@ MOST = 2 * STRIDE * A_SEARCH  # trials: more than have begun when the last kill 
 def whole(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, ...]]:
     """Return the table of the long search that nothing happened to."""
     runs = tmp_path_factory.mktemp("whole")
-    finish(command(runs, *TPE, f"search.trials={MOST}", backend="local"))
+    search(runs, *TPE, f"search.trials={MOST}")
     return table(runs)
 
 
@@ -52,8 +53,13 @@ def kill_some(runs: Path, words: list[str], rng: random.Random, kills: int) -> N
             sweep(runs, driver.pid)
         driver.kill()
         driver.wait()
-        assert wait_for(lambda it=driver: not processes(runs, it.pid), 4), f"left: {processes(runs, driver.pid)}"
+        assert wait_for(lambda it=driver: not processes(runs, it.pid), 4), left(runs, driver.pid)
         assert ended(runs) >= before
+
+
+def left(runs: Path, driver: int) -> list[bytes]:
+    """Return the command lines of the search's processes."""
+    return [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes(runs, driver)]
 
 
 def sweep(runs: Path, driver: int) -> None:
@@ -70,16 +76,16 @@ def test_a_killed_search_is_continued_to_the_same_table(
     if backend in ("ray", "nni"):
         pytest.importorskip(backend)
     with tally("P1", backend) as of_driver, tally("P1", f"{backend}, whole tree") as of_all:
-        left = count(A_SEARCH, 100)
-        while left > 0:
-            kills, runs = min(left, A_SEARCH), tmp_path / f"left-{left:03}"
+        more = count(A_SEARCH, 100)
+        while more > 0:
+            kills, runs = min(more, A_SEARCH), tmp_path / f"left-{more:03}"
             with of_driver.attempt(kills - kills // 2), of_all.attempt(kills // 2):
                 words = command(runs, *TPE, f"search.trials={MOST}", backend=backend)
                 kill_some(runs, words, of_driver.rng, kills)
                 trials = begun(runs) + 2  # what has begun, and the next ones
                 finish(command(runs, *TPE, f"search.trials={trials}", backend=backend))
                 assert table(runs) == whole[:trials]
-            left -= kills
+            more -= kills
 
 
 @pytest.mark.parametrize("victim", ["trial", "warm parent"])

@@ -9,14 +9,14 @@ TRIALS = {"optuna": (40, 500), "ray": (12, 500), "nni": (12, 200)}  # small and 
 
 
 def test_a_score_belongs_to_its_params_however_many_run_at_once(backend: str, tmp_path: Path) -> None:
-    trials = count(*TRIALS[backend])
+    many = count(*TRIALS[backend])
     for parallel in (2, 4, 8) if FULL else (4,):
-        with tally("P8", f"{backend}, {parallel} at once") as one, one.attempt(trials):
+        with tally("P8", f"{backend}, {parallel} at once") as one, one.attempt(many):
             runs = tmp_path / str(parallel)
-            done = beside(runs, parallel, trials, backend=backend)
+            done = beside(runs, parallel, many, backend=backend)
             assert done.returncode == 0, done.stderr
             found = trials(runs / "it")
-            assert [row["number"] for row in found] == list(range(trials))
+            assert [row["number"] for row in found] == list(range(many))
             for row in found:
                 params = {name.removeprefix("function."): value for name, value in row["params"].items()}
                 value = params["x"] + 10 * params["k"] + 1000 * ord(params["kind"])
