@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.faults.sessions import beside
 from tests.faults.tallies import FULL, count, tally
+from tests.in_process import trials
 
 TRIALS = {"optuna": (40, 500), "ray": (12, 500), "nni": (12, 200)}  # small and full counts; nni starts one a second
 
