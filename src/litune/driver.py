@@ -93,7 +93,7 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
 
     def classes() -> Message:
         # each Trainer asks for callbacks among the metadata of every package that is installed: read them once
-        metadata.entry_points = functools.cache(metadata.entry_points)  # type: ignore[assignment]
+        metadata.entry_points = metadata.entry_points().select
         from litune import checks
 
         return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}

@@ -55,14 +55,15 @@ def typed(config: DictConfig) -> DictConfig:
     trust(config.allow)
     problems: list[Problem] = []
     values: dict[str, Any] = {}
-    for key, section, extra in _sections(config):
+    sections = list(_sections(config))
+    for key, section, extra in sections:
         arguments, found = _bind(section, key, extra)
         problems += found
         values.update({f"{key}.{name}": value for name, value in arguments.items() if _changed(value, section[name])})
     if problems:
         raise InputError(dict.fromkeys(_as_written(config, problem) for problem in problems))
     package = twins.of_model(config.model[TARGET])
-    for key, section, _ in _sections(config):
+    for key, section, _ in sections:
         if (twin := twins.twin(section[TARGET], package)) != section[TARGET]:
             values[f"{key}.{TARGET}"] = twin
     return configs.replaced(config, values) if values else config
