@@ -5,6 +5,7 @@ needs a process of its own.
 """
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -19,7 +20,7 @@ PROJECT = Path(__file__).parent / "backends" / "project"
 def litune(*words: str, code: int = 0) -> str:
     """Return what the command prints in the project, on stderr if it is to fail with this exit code."""
     before, out, err = Path.cwd(), io.StringIO(), io.StringIO()
-    columns = os.environ.get("COLUMNS")
+    columns, garbage = os.environ.get("COLUMNS"), gc.get_threshold()
     os.environ["COLUMNS"] = "200"
     os.chdir(PROJECT)
     try:
@@ -27,6 +28,7 @@ def litune(*words: str, code: int = 0) -> str:
             warnings.simplefilter("ignore")  # as of too few workers of a data loader
             assert cli.main(list(words)) == code, out.getvalue() + err.getvalue()
     finally:
+        gc.set_threshold(*garbage)
         os.chdir(before)
         os.environ.pop("COLUMNS")
         if columns is not None:

@@ -189,9 +189,11 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def _guard(reader: int) -> None:
     deadline = first = float("inf")
+    signalled = select.poll()  # not select(2), which knows 1,024 open files
+    signalled.register(reader, select.POLLIN)
     while True:
-        left = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
-        ready, _, _ = select.select([reader], [], [], left)
+        left = None if deadline == float("inf") else max(0.0, deadline - time.monotonic()) * 1000
+        ready = signalled.poll(left)
         numbers = os.read(reader, 64) if ready else b""
         if ready and not numbers:
             os.close(reader)

@@ -67,7 +67,6 @@ class SearchResult:
         self.config, self.space, book = runs.read(self.directory)
         self.rows: list[TrialRow] = [book.rows[number] for number in sorted(book.rows)]
         self._terms = book.about["terms"]
-        book.close()
 
     @property
     def best(self) -> Best:

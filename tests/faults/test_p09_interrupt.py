@@ -145,3 +145,25 @@ def test_an_interrupted_search_ends_in_the_same_table(tmp_path: Path) -> None:
     assert driver.wait(timeout=200) == 0
     subprocess.run(command(undisturbed), cwd=PROJECT, check=True, capture_output=True, timeout=200)
     assert table(disturbed / "it") == table(undisturbed / "it")
+
+
+MANY_FILES = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+kept = [os.dup(0) for _ in range(1100)]
+from litune.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_process_with_thousands_of_open_files_is_interrupted_all_the_same(tmp_path: Path) -> None:
+    """As a notebook's may have; select(2) knows no descriptor above 1,023."""
+    output = tmp_path / "output"
+    words = command(tmp_path, "search.trials=2000", backend="local")
+    words = [words[0], "-c", MANY_FILES, *words[3:]]
+    with output.open("wb") as file:
+        driver = subprocess.Popen(words, cwd=PROJECT, stdout=file, stderr=file, start_new_session=True)
+    assert wait_for(lambda: ended(tmp_path) >= 1, 150)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=60) == INTERRUPTED, output.read_text()
+    assert "Traceback" not in output.read_text()

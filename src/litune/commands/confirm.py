@@ -32,7 +32,6 @@ def confirm(run: str, top: int, seeds: int) -> int:
     directory = runs.find(run)
     config, _, ledger = runs.read(directory)
     rows, terms = dict(ledger.rows), ledger.about["terms"]
-    ledger.close()
     objective = configs.objective(config)
     originals = candidates(rows, objective, top)
     if problems := list(_problems(directory, top, seeds, originals)):

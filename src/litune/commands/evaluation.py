@@ -90,7 +90,6 @@ def _chosen(run: str, number: int | None) -> _Trained:
         return _single(directory)
     config, _, ledger = runs.read(directory)
     rows, terms = ledger.rows, ledger.about["terms"]
-    ledger.close()
     objective = configs.objective(config)
     row = confirmation.chosen(directory, rows, objective)[0] if number is None else rows.get(number)
     if row is None and number is None:

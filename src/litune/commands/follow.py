@@ -47,7 +47,6 @@ def follow(config: DictConfig, space: Space) -> int:
 
 def _read(directory: Path) -> Mapping[int, TrialRow]:
     _, _, ledger = runs.read(directory)
-    ledger.close()
     return ledger.rows
 
 

@@ -48,7 +48,6 @@ def gather(run: str) -> Facts:
     config, space, ledger = runs.read(directory)
     rows = tuple(ledger.rows[number] for number in sorted(ledger.rows))
     about = ledger.about
-    ledger.close()
     objective = configs.objective(config)
     return Facts(
         directory=directory,

@@ -146,6 +146,5 @@ def _recorded(directory: Path, rows: Mapping[int, TrialRow], objective: Objectiv
         terms: Mapping[str, Any] = ledger.about["terms"]
         originals = [rows[int(number)] for number in path.parent.name.split("-")]
         found = summarize(path.parent, ledger.rows, originals, objective)
-        ledger.close()
         if found and [row.params for row in originals] == terms["enqueue"]:
             yield found

@@ -164,6 +164,7 @@ def read(directory: Path) -> tuple[DictConfig, Space, Ledger]:
     if not config.search.storage and not (directory / ledgers.FILE).exists():
         raise LedgerDamaged(f"{directory / ledgers.FILE}: there is no such file")
     ledger = Ledger(ledgers.storage_url(directory, config.search.storage), directory.name)
+    ledger.close()  # its rows are read; whoever asks it for more has it connect again
     return config, space, ledger
 
 
@@ -215,7 +216,6 @@ def earlier(config: DictConfig, space: Space) -> tuple[EarlierRun, ...]:
         if directory.name in found:
             problems.append(Problem(key=key, got=repr(run), expected="runs of distinct names, each once"))
         found[directory.name] = learn(directory.name, ledger.rows.values(), configs.objective(before), space)
-        ledger.close()
     if problems:
         raise InputError(problems)
     return tuple(found[name] for name in sorted(found))

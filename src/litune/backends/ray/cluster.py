@@ -171,7 +171,10 @@ def _pillars() -> dict[int, str]:
 
 def _leave_with(pillars: Mapping[int, str], leaving: threading.Event) -> None:
     """End this process, from a thread of its own, when one of those processes ends before we are `leaving`."""
-    fallen = select.select(list(pillars), [], [])[0]
+    ended = select.poll()
+    for pidfd in pillars:
+        ended.register(pidfd, select.POLLIN)
+    fallen = [pidfd for pidfd, _ in ended.poll()]
     for pidfd in pillars:
         os.close(pidfd)
     if not leaving.is_set():

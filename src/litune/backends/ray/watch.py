@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 
-_SWEEPS, _PAUSE = 15, 0.1  # a worker may be on its way while the others are ended
+_SWEEPING, _PAUSE = 1.5, 0.1  # seconds; a worker may be on its way while the others are ended
 
 
 def processes(driver: int) -> list[int]:
@@ -36,7 +36,8 @@ def _holds(directory: str, session: re.Pattern[str]) -> bool:
 
 
 def _end(driver: int) -> None:
-    for _ in range(_SWEEPS):
+    end = time.monotonic() + _SWEEPING
+    while time.monotonic() < end:
         for process in processes(driver):
             if process != driver:
                 with contextlib.suppress(ProcessLookupError):
