@@ -5,7 +5,6 @@ needs a process of its own.
 """
 
 import contextlib
-import gc
 import io
 import json
 import os
@@ -20,7 +19,7 @@ PROJECT = Path(__file__).parent / "backends" / "project"
 def litune(*words: str, code: int = 0) -> str:
     """Return what the command prints in the project, on stderr if it is to fail with this exit code."""
     before, out, err = Path.cwd(), io.StringIO(), io.StringIO()
-    columns, garbage = os.environ.get("COLUMNS"), gc.get_threshold()
+    columns = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "200"
     os.chdir(PROJECT)
     try:
@@ -28,7 +27,6 @@ def litune(*words: str, code: int = 0) -> str:
             warnings.simplefilter("ignore")  # as of too few workers of a data loader
             assert cli.main(list(words)) == code, out.getvalue() + err.getvalue()
     finally:
-        gc.set_threshold(*garbage)
         os.chdir(before)
         os.environ.pop("COLUMNS")
         if columns is not None:
@@ -46,6 +44,12 @@ def trials(run: Path) -> list[dict]:
     """Return the trial table of a run."""
     table: list[dict] = json.loads(litune("trials", str(run), "--format", "json"))
     return table
+
+
+def table(run: Path) -> list[tuple[str, ...]]:
+    """Return the trial table as text: what must be bit-equal."""
+    keys = ("number", "params", "state", "score", "history")
+    return [tuple(json.dumps(row[key]) for key in keys) for row in trials(run)]
 
 
 def digest_of(printed: str) -> str:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-_SELDOM = 100_000  # new objects between two searches for garbage; imports make a million, all of which stay
-
 # a full or read-only disk and the like, at a place where nothing was to be checked beforehand: no fault of the program
 _SURROUNDINGS = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EISDIR, errno.ENOTDIR,
@@ -133,7 +131,6 @@ def _spare_the_last_search() -> None:
 def _reported(action: Callable[[], int]) -> int:
     """Run the action; print litune's own errors in their form and return their exit code."""
     atexit.register(_spare_the_last_search)
-    gc.set_threshold(_SELDOM)
     try:
         return action()
     except InputError as error:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import itertools
 import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from litune.study.study import Study
 
+_SELDOM = 100_000  # new objects between two searches for garbage; importing torch makes a million, which stay
 Conclude = Callable[["Console", "Study"], None]
 
 
@@ -92,11 +93,14 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
     """Return what makes a process ready for this config's trials, in two steps: classes checked, data loaded."""
 
     def classes() -> Message:
-        # each Trainer asks for callbacks among the metadata of every package that is installed: read them once
-        metadata.entry_points = metadata.entry_points().select
         from litune import checks
 
-        return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}
+        usual = gc.get_threshold()
+        gc.set_threshold(_SELDOM, *usual[1:])
+        try:
+            return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}
+        finally:
+            gc.set_threshold(*usual)
 
     def data() -> Message:
         from litune.training import training

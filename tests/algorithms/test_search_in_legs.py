@@ -14,15 +14,10 @@ from litune.study import ledger as ledgers
 from litune.study.study import Study
 from litune.trial import Outcome, TrialState
 from tests.faults.searches import command, finish, start
-from tests.in_process import search, trials
+from tests.in_process import search, table, trials
 
 ASHA = ["search.algorithm=asha", "search.trials=6"]
 FAULTY = {"model.ending": {"_type": "choice", "_value": ["complete", "error", "nan", "exit", "out_of_memory"]}}
-
-
-def meaning(run: Path) -> list[tuple]:
-    keys = ("number", "params", "state", "score", "history")
-    return [tuple(json.dumps(row[key]) for key in keys) for row in trials(run)]
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +51,12 @@ def test_a_killed_driver_is_continued_to_the_same_table(undisturbed: Path, tmp_p
         driver.kill()
         driver.wait()
     finish(words)
-    assert meaning(tmp_path / "it") == meaning(undisturbed)
+    assert table(tmp_path / "it") == table(undisturbed)
 
 
 def test_a_budget_of_epochs_counts_in_place_of_trials(undisturbed: Path, tmp_path: Path) -> None:
     said = search(tmp_path, "search.algorithm=asha", "search.budget.epochs=24")
-    assert meaning(tmp_path / "it") == meaning(undisturbed)
+    assert table(tmp_path / "it") == table(undisturbed)
     assert "24 epochs, as many as 6 full trainings" in said
     search(tmp_path, "search.algorithm=random", "search.budget.epochs=13", name="whole")
     assert [len(row["history"]) for row in trials(tmp_path / "whole")] == [4, 4, 4]
@@ -104,7 +99,7 @@ def test_params_tried_before_are_answered_up_to_their_step(tmp_path: Path) -> No
     search(tmp_path, *ASHA, f"search.space={space}")
     search(tmp_path, *ASHA, f"search.space={space}", "search.duplicates=run", name="trained")
     assert any(row["reused"] is not None for row in trials(tmp_path / "it"))
-    assert meaning(tmp_path / "it") == meaning(tmp_path / "trained")
+    assert table(tmp_path / "it") == table(tmp_path / "trained")
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,15 @@ def test_plain_values_and_back_give_the_same_config():
     assert configs.from_plain(configs.to_plain(config)) == config
 
 
+def test_a_snapshot_is_what_omegaconf_writes_and_reads():
+    odd = ["1e5", "yes", "012", "", "~", "null", "1_000", "no: x\n y", "\u00fc" * 90, "a b " * 60, "${oc.env:X}"]
+    config = OmegaConf.create(
+        {"texts": odd, "low": 1e-5, "none": None, "endless": float("inf"), "many": {"a": [1, True]}}
+    )
+    assert configs.snapshot(config) == OmegaConf.to_yaml(config)
+    assert OmegaConf.create(configs.snapshot(config)) == config
+
+
 def test_a_snapshot_keeps_the_environment_out_and_can_be_loaded(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_TOKEN", "s3cret")
     config = make(data={"_target_": "my.Data", "token": "${oc.env:MY_TOKEN}"})

@@ -1,6 +1,5 @@
 """The search that faults are injected into: a subprocess as a user starts it, what it left, and who belongs to it."""
 
-import json
 import os
 import sqlite3
 import subprocess
@@ -9,7 +8,8 @@ import time
 from pathlib import Path
 
 from litune.backends.ray.watch import processes as of_ray
-from tests.in_process import PROJECT, trials
+from tests import in_process
+from tests.in_process import PROJECT
 
 LITUNE = [sys.executable, "-m", "litune"]
 TPE = ["search.algorithm=tpe", "search.pruner=median", "search.trials=24"]
@@ -38,8 +38,7 @@ def finish(words: list[str], **how: object) -> subprocess.CompletedProcess[str]:
 
 def table(runs: Path) -> list[tuple[str, ...]]:
     """Return the trial table, as text: what must be bit-equal."""
-    keys = ("number", "params", "state", "score", "history")
-    return [tuple(json.dumps(row[key]) for key in keys) for row in trials(runs / NAME)]
+    return in_process.table(runs / NAME)
 
 
 def ended(runs: Path) -> int:

@@ -1,6 +1,5 @@
 """Searches of the tiny experiment as a person starts them, and what is left of them, seen from outside."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,7 +7,6 @@ from pathlib import Path
 
 from litune.processes import descendants
 from tests.faults.searches import LITUNE, PROJECT, wait_for
-from tests.in_process import trials
 
 FAULTY = Path(__file__).parent / "project"
 OVERRIDES = ["experiment=tiny", "name=it", "search.algorithm=tpe", "search.pruner=median", "search.trials=24"]
@@ -54,8 +52,3 @@ def left_behind() -> list[str]:
     """Return the commands of what is alive 2 s on below this process: with `adopted`, who has lost his parent too."""
     wait_for(lambda: not descendants(os.getpid()), 2)
     return [Path(f"/proc/{process.pid}/cmdline").read_text() for process in descendants(os.getpid())]
-
-
-def table(run: Path) -> list[tuple]:
-    keys = ("number", "params", "state", "score", "history")
-    return [tuple(json.dumps(row[key]) for key in keys) for row in trials(run)]

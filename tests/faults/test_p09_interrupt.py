@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.searches import PROJECT, ended, wait_for
-from tests.faults.sessions import FAULTY, command, faulty, left_behind, start, table
+from tests.faults.sessions import FAULTY, command, faulty, left_behind, start
 from tests.faults.tallies import count, tally
-from tests.in_process import trials
+from tests.in_process import table, trials
 
 pytestmark = pytest.mark.usefixtures("adopted")
 

@@ -13,9 +13,9 @@ from litune import cli
 from litune.errors import LituneError
 from litune.study import runs
 from tests.faults.searches import LITUNE, PROJECT, ended, wait_for
-from tests.faults.sessions import command, left_behind, start, table
+from tests.faults.sessions import command, left_behind, start
 from tests.faults.tallies import count, tally
-from tests.in_process import trials
+from tests.in_process import table, trials
 
 pytestmark = pytest.mark.usefixtures("adopted")
 

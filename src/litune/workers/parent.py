@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ from litune.workers.child import base_config, execute, failed
 LISTEN = b"l"  # says that a descriptor on the control connection is a listening socket; else it is a client's
 GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 _BUFFER = 1 << 20
+
+
+def read_metadata_once() -> None:
+    """Read what is installed before Lightning is imported: each Trainer would look through it all for callbacks."""
+    metadata.entry_points = metadata.entry_points().select
 
 
 @dataclass

@@ -17,7 +17,7 @@ from litune import interrupts, processes
 from litune.trial import FailureClass, Job
 from litune.workers import limits
 from litune.workers.child import failed
-from litune.workers.parent import LISTEN
+from litune.workers.parent import LISTEN, read_metadata_once
 
 Message = dict[str, Any]
 Warm = Callable[[], Message]  # run once in the new parent; what it returns is sent to the driver
@@ -160,6 +160,7 @@ def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
         limits.die_with_parent(driver)
         os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
         gc.disable()  # importing torch makes a million objects that stay: to look for garbage among them takes a second
+        read_metadata_once()
         for function in warm:
             control.send(json.dumps(function()).encode())
         from litune.workers.parent import Parent

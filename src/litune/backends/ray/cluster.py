@@ -38,7 +38,6 @@ _ENVIRONMENT = {
 # Ray's word for a cluster of one machine. Without it Ray turns 127.0.0.1 into the machine's own address, and its
 # processes, which have no password, listen on every one.
 _ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-_IDLE = 600_000  # milliseconds for which a worker may wait for its actor
 _PILLARS = ("gcs_server", "raylet")  # without them calls into Ray wait for a minute, and end this process in C++
 
 
@@ -69,11 +68,7 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
     else:
         options |= {"address": "local", "_node_ip_address": "127.0.0.1"}
         options |= {"include_dashboard": settings.dashboard, "dashboard_host": "127.0.0.1"}
-        options["_system_config"] = {
-            "prestart_worker_first_driver": alone,  # else no actor takes such a worker
-            "idle_worker_killing_time_threshold_ms": _IDLE,  # by itself Ray ends it after a second, and starts another
-            "worker_niceness": 0,  # what an actor does is brief, and the trials, which are not niced, wait for it
-        }
+        options["_system_config"] = {"prestart_worker_first_driver": alone, **(lean.WORKERS if alone else {})}
         options["num_cpus"] = settings.num_cpus or max(1, math.ceil(parallel * share["cpu"]))
         if settings.num_gpus is not None:
             options["num_gpus"] = settings.num_gpus

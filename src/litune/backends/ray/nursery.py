@@ -135,8 +135,9 @@ def _serve(control: int, listener: int) -> None:
     from litune.config import config as configs
     from litune.driver import warm_up
     from litune.space import space_file
-    from litune.workers.parent import Parent
+    from litune.workers.parent import Parent, read_metadata_once
 
+    read_metadata_once()
     for step in warm_up(configs.from_plain(about["config"]), space_file.parse(about["space"])):
         step()
     parent = Parent(control=socket.socket(fileno=control))

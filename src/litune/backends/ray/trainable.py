@@ -109,11 +109,12 @@ def _said(job: Job, home: Mapping[str, Any]) -> Iterator[list[Message]]:
         while data := connection.recv(_BUFFER):
             *lines, text = (text + data).split(b"\n")
             messages = [message for line in lines if (message := _message(line))]
-            ends = [place for place, message in enumerate(messages, 1) if message["type"] == "outcome"]
-            if messages:
-                yield messages[: ends[0] if ends else None]
-            if ends:
+            kinds = [message["type"] for message in messages]
+            if "outcome" in kinds:  # of two, the child's own comes first
+                yield messages[: kinds.index("outcome") + 1]
                 return
+            if messages:
+                yield messages
     yield [_lost("the process that ran the trial's worker is gone")]
 
 
