@@ -70,9 +70,7 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
 
             runs.refuse_if_held(config, space)
             if workers:  # now there is time for what the end needs
-                from litune.report import ending, importance  # noqa: F401
-
-                importance.load_ahead(config.search.trials)
+                from litune.report import ending  # noqa: F401
             for step in steps:
                 _raise_for(workers.answer() if workers else step())
             with runs.private(), runs.opened(config, space) as study:

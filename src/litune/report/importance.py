@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
+import contextlib
+import importlib.util
 import random
+import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -13,6 +17,9 @@ from optuna.study import StudyDirection
 
 from litune.report.facts import Facts
 from litune.space.distributions import shown
+
+if TYPE_CHECKING:
+    from optuna.importance import PedAnovaImportanceEvaluator
 
 SAMPLES = 30
 FEWEST = 8  # complete trials; PED-ANOVA compares the best tenth with all of them
@@ -55,15 +62,32 @@ def importances(facts: Facts, samples: int = SAMPLES) -> list[Importance]:
     return sorted(found, key=lambda one: -one.share)
 
 
-def load_ahead(trials: int) -> None:
-    """Import scikit-learn, SciPy and pandas, with which Optuna's importances come, if so many trials have them."""
-    if trials >= FEWEST:
-        importlib.import_module("optuna.importance")
+def _ped_anova() -> PedAnovaImportanceEvaluator:
+    """Return Optuna's evaluator without the rest of its package: that imports scikit-learn and pandas, for fANOVA."""
+    with _unopened("optuna.importance"), contextlib.suppress(ImportError):  # the module is private, and may move
+        from optuna.importance import _ped_anova as ped_anova
+
+        return ped_anova.PedAnovaImportanceEvaluator()
+    from optuna.importance import PedAnovaImportanceEvaluator
+
+    return PedAnovaImportanceEvaluator()
+
+
+@contextlib.contextmanager
+def _unopened(package: str) -> Iterator[None]:
+    """Let modules of a package be imported meanwhile without its own code, which is run when it is imported itself."""
+    spec = importlib.util.find_spec(package)
+    if package in sys.modules or spec is None:
+        yield
+        return
+    sys.modules[package] = importlib.util.module_from_spec(spec)
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 def _shares(trials: list[optuna.trial.FrozenTrial], names: list[str], direction: StudyDirection) -> dict[str, float]:
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -74,7 +98,8 @@ def _shares(trials: list[optuna.trial.FrozenTrial], names: list[str], direction:
             varied = [name for name in names if len({repr(trial.params[name]) for trial in trials}) > 1]
             if not varied or len({trial.value for trial in trials}) < 2:
                 return dict.fromkeys(names, 0.0)
-            found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), params=varied)
+            worth = _ped_anova().evaluate(study, params=varied)
     finally:
         optuna.logging.set_verbosity(before)
-    return {name: float(found.get(name, 0.0)) for name in names}
+    whole = sum(worth.values())
+    return {name: worth.get(name, 0.0) / whole if whole else (name in worth) / len(worth) for name in names}

@@ -8,7 +8,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 from ray import tune
-from ray.tune.schedulers.pb2 import PB2
 
 from litune.errors import InputError, Problem
 from litune.space.parameters import Categorical, Int, Parameter
@@ -35,6 +34,8 @@ def mutations(kind: type, config: DictConfig, space: Space) -> dict[str, Any]:
         expected = "a space without nested choices, whose params a population could not change one by one"
         cure = "asha, median and hyperband take every space"
         raise InputError(Problem(key="backend.scheduler", got=kind.__name__, expected=expected, cure=cure))
+    from ray.tune.schedulers.pb2 import PB2  # imports scikit-learn, for a second
+
     names = config.backend.mutate
     chosen = list(names) if names is not None else [name for name in space.parameters if name.startswith(_SECTIONS)]
     if unknown := sorted(set(chosen) - set(space.parameters)):
