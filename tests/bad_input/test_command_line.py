@@ -7,6 +7,9 @@ import pytest
 SEARCH = {
     "misspelt key": (["search.trails=3"], ["command line: search.trails: ", "did you mean search.trials?"]),
     "misspelt section": (["serach.trials=3"], ["command line: serach.trials: ", "did you mean search.trials?"]),
+    "key of another section": (["search.seed=3"], ["command line: search.seed: ", "did you mean seed?"]),
+    "time with a unit": (["search.timeout=1h"], ["search.timeout: got '1h'; expected float or null (seconds the"]),
+    "value of what is searched": (["model.lr=1"], ["model.lr: got a value; expected no value: ", "mine.json has"]),
     "key at the wrong level": (["trials=3"], ["command line: trials: ", "did you mean search.trials?"]),
     "added key": (["++search.foo=1"], ["command line: search.foo: got an unknown key"]),
     "deleted key that is not there": (["~model.nope"], ["command line: model.nope: got an unknown key"]),

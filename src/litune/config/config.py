@@ -130,7 +130,9 @@ def unknown_key(key: str, known: Sequence[str]) -> Problem:
     if not siblings:
         return Problem(key=key, got="an unknown key", expected=f"no key below {above}", nearest=above)
     elsewhere = [name for name in known if not key.startswith(f"{name}.")]
-    suggestion = ".".join([*parts[:depth], alike, *parts[depth + 1 :]]) if alike else nearest(key, elsewhere)
+    namesakes = [name for name in elsewhere if name.rpartition(".")[2] == parts[-1]]
+    spelt = ".".join([*parts[:depth], alike, *parts[depth + 1 :]]) if alike else nearest(key, elsewhere)
+    suggestion = namesakes[0] if len(namesakes) == 1 else spelt
     names = f"one of {', '.join(name.rpartition('.')[2] for name in siblings)}" if len(siblings) <= _LISTED else "a key"
     return Problem(
         key=key, got="an unknown key", expected=f"{names} of {above}" if above else names, nearest=suggestion
@@ -175,7 +177,15 @@ def expected_of(node: Any, key: str) -> str:
         return f"its keys one by one: {key}.{first}=..." if first else "a section (keys and values)"
     parts = getattr(kind, "__args__", None) or (kind,)
     names = [getattr(part, "__name__", str(part)) for part in parts if part is not type(None)]
-    return " or ".join(names + (["null"] if node._metadata.optional else []))
+    return " or ".join(names + (["null"] if node._metadata.optional else [])) + _meaning(node)
+
+
+def _meaning(node: Any) -> str:
+    """Return what the schema says that a field means, in brief."""
+    section = OmegaConf.get_type(node._get_parent())
+    fields = dataclasses.fields(section) if dataclasses.is_dataclass(section) else ()
+    meanings = [field.metadata["help"] for field in fields if field.name == node._key()]
+    return "".join(f" ({meaning.partition(';')[0]})" for meaning in meanings)
 
 
 def node_at(config: DictConfig, key: str) -> Any:
