@@ -38,7 +38,7 @@ from litune.trial import Outcome, TrialState
 
 FILE = "ledger.db"
 ATTRIBUTE = "litune"
-_SHORT = range(-(10**6), 10**6)  # bounds that are written without their .0
+_SHORT = 10**6  # whole bounds below it are written without their .0
 
 _trials: Any = models.TrialModel.__table__
 _params: Any = models.TrialParamModel.__table__
@@ -216,7 +216,8 @@ def _as_text(distribution: BaseDistribution) -> str:
     plain = json.loads(distribution_to_json(distribution))
     by_default = {"log": False, "step": 1 if isinstance(distribution, IntDistribution) else None}
     given = {name: value for name, value in plain["attributes"].items() if value != by_default.get(name, ...)}
-    whole = {name: int(value) for name, value in given.items() if isinstance(value, float) and value in _SHORT}
+    floats = {name: value for name, value in given.items() if isinstance(value, float) and abs(value) < _SHORT}
+    whole = {name: int(value) for name, value in floats.items() if value.is_integer()}
     return json.dumps({**plain, "attributes": {**given, **whole}}, separators=(",", ":"))
 
 
