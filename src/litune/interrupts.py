@@ -170,7 +170,8 @@ def _forked() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _ours.clear()
         _before.clear()
-    _fork_ends()
+    with contextlib.suppress(KeyboardInterrupt):  # none leaves a hook; who was interrupted with this child ends it
+        _fork_ends()
 
 
 os.register_at_fork(before=_fork_begins, after_in_parent=_fork_ends, after_in_child=_forked)

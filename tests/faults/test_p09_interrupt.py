@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,3 +168,20 @@ def test_a_process_with_thousands_of_open_files_is_interrupted_all_the_same(tmp_
     driver.send_signal(signal.SIGINT)
     assert driver.wait(timeout=60) == INTERRUPTED, output.read_text()
     assert "Traceback" not in output.read_text()
+
+
+AT_FORK = """
+import os, signal, sys
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGINT))
+from litune import interrupts
+def forking():
+    if (child := os.fork()) == 0:
+        os._exit(7)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+sys.exit(interrupts.stoppable(forking))
+"""
+
+
+def test_a_child_that_is_interrupted_before_its_first_line_says_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_FORK], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (7, "")

@@ -6,6 +6,7 @@ import itertools
 import json
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ OBJECTIVE, STEP, MESSAGES = "objective", "step", "messages"  # keys of what is r
 _STATE = "litune.json"  # in a checkpoint handed on by Tune: the steps done, and how the training came there
 _WEIGHTS = "last.ckpt"
 _BUFFER = 1 << 16
+_GATHERED = 0.25  # seconds of reports that are one result, as each result costs Tune a turn of its loop
 
 Message = dict[str, Any]
 
@@ -39,7 +41,7 @@ def train(config: Mapping[str, Any]) -> None:
         _train_in_legs(job, about)
         return
     held: list[Message] = []
-    for messages in _said(job, about["home"]):
+    for messages in _said(job, about["home"], 0.0 if about["one_by_one"] else _GATHERED):
         for part in [[message] for message in messages] if about["one_by_one"] else [messages]:
             held += part
             # what may be the last report goes with the outcome: a trial that has ended is not for a scheduler to stop
@@ -80,7 +82,7 @@ def _train_in_legs(job: Job, about: Mapping[str, Any]) -> None:
             state["schedule"].append({"step": state["step"], "trial": job.number, "params": dict(job.params)})
         while True:
             leg = replace(job, start=state["step"], until=state["step"] + about["leg"])
-            *reports, last = itertools.chain.from_iterable(_said(leg, about["home"]))
+            *reports, last = itertools.chain.from_iterable(_said(leg, about["home"], 0.0))
             outcome = Outcome.from_json(last)
             if outcome.state is not TrialState.PAUSED:
                 parts = tuple(state["schedule"])
@@ -96,8 +98,8 @@ def _train_in_legs(job: Job, about: Mapping[str, Any]) -> None:
             _report(job, reports, checkpoint=tune.Checkpoint.from_directory(place))
 
 
-def _said(job: Job, home: Mapping[str, Any]) -> Iterator[list[Message]]:
-    """Yield what a trial says as it comes, several reports at once if Tune was slower; the last one is its outcome."""
+def _said(job: Job, home: Mapping[str, Any], gathered: float) -> Iterator[list[Message]]:
+    """Yield what a trial says, at most every `gathered` seconds but for its outcome, which is the last message."""
     try:
         connection = _connect(job, home)
     except OSError as error:
@@ -105,17 +107,28 @@ def _said(job: Job, home: Mapping[str, Any]) -> Iterator[list[Message]]:
         return
     with connection:
         connection.sendall(json.dumps({"job": job.to_json()}).encode() + b"\n")
-        text = b""
-        while data := connection.recv(_BUFFER):
-            *lines, text = (text + data).split(b"\n")
-            messages = [message for line in lines if (message := _message(line))]
+        messages: list[Message] = []
+        due, text = time.monotonic() + gathered, b""
+        while (data := _received(connection, due if messages else None)) != b"":
+            *lines, text = (text + (data or b"")).split(b"\n")
+            messages += [message for line in lines if (message := _message(line))]
             kinds = [message["type"] for message in messages]
             if "outcome" in kinds:  # of two, the child's own comes first
                 yield messages[: kinds.index("outcome") + 1]
                 return
-            if messages:
+            if messages and time.monotonic() >= due:
                 yield messages
-    yield [_lost("the process that ran the trial's worker is gone")]
+                messages, due = [], time.monotonic() + gathered
+    yield [*messages, _lost("the process that ran the trial's worker is gone")]
+
+
+def _received(connection: socket.socket, due: float | None) -> bytes | None:
+    """Return what comes next, b"" at the end; None if nothing comes until `due`."""
+    connection.settimeout(None if due is None else max(due - time.monotonic(), 0.001))
+    try:
+        return connection.recv(_BUFFER)
+    except TimeoutError:
+        return None
 
 
 def _message(line: bytes) -> Message | None:
