@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("adopted")
 
 INTERRUPTED = 130
 AT_START = {  # what a search gets while it starts
+    "local": (signal.SIGTERM, signal.SIGHUP),
     "optuna": (signal.SIGTERM, signal.SIGINT),
     "ray": (signal.SIGINT, signal.SIGHUP),  # a SIGTERM while Ray's driver connects is taken by Ray: docs/reliability.md
     "nni": (signal.SIGTERM, signal.SIGINT),
