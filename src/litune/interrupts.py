@@ -40,19 +40,19 @@ def requested() -> bool:
 
 def stoppable(action: Callable[[], int]) -> int:
     """Carry out a command that can be interrupted, and return its exit code; when interrupted, leave no process."""
-    with _watched():
-        try:
+    try:
+        with _watched():  # which may be interrupted as well
             return action()
-        except BaseException as error:  # what a library makes of an interruption may be any exception
-            if not requested() and not isinstance(error, KeyboardInterrupt):
-                raise
-        processes.end_descendants()
-        print(_farewell(), file=sys.stderr, flush=True)
-        for number in _SIGNALS:  # one that comes now would change the exit code, when Python ends
-            signal.signal(number, signal.SIG_IGN)
-        # `python -m` would end by SIGINT if the exception came within exec() of a text, as where a dataclass is defined
-        eval("None")  # noqa: S307 - a constant; evaluating a text has Python forget that exception
-        return INTERRUPTED
+    except BaseException as error:  # what a library makes of an interruption may be any exception
+        if not requested() and not isinstance(error, KeyboardInterrupt):
+            raise
+    processes.end_descendants()
+    print(_farewell(), file=sys.stderr, flush=True)
+    for number in _SIGNALS:  # one that comes now would change the exit code, when Python ends
+        signal.signal(number, signal.SIG_IGN)
+    # `python -m` would end by SIGINT if the exception came within exec() of a text, as where a dataclass is defined
+    eval("None")  # noqa: S307 - a constant; evaluating a text has Python forget that exception
+    return INTERRUPTED
 
 
 def check() -> None:

@@ -186,3 +186,45 @@ sys.exit(interrupts.stoppable(forking))
 def test_a_child_that_is_interrupted_before_its_first_line_says_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", AT_FORK], capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stderr) == (7, "")
+
+
+AT_EACH_LINE = """
+import os, signal, sys
+from litune import interrupts
+
+def stopped_at(line):
+    seen = signalled = 0
+    def trace(frame, event, _):
+        nonlocal seen, signalled
+        if frame.f_code.co_filename != interrupts.__file__:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line and callable(signal.getsignal(signal.SIGHUP)):
+                signalled = 1
+                signal.raise_signal(signal.SIGHUP)
+        return trace
+    sys.settrace(trace)
+    code = interrupts.stoppable(lambda: 0)
+    sys.settrace(None)
+    assert code == (interrupts.INTERRUPTED if signalled else 0), (line, code)
+    return signalled, seen >= line
+
+tried, more, line = 0, True, 0
+while more:
+    line += 1
+    if (child := os.fork()) == 0:
+        signalled, more = stopped_at(line)
+        os._exit(signalled + 2 * more)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, 1, 2, 3), (line, status)
+    tried, more = tried + status % 2, status >= 2
+print(tried)
+"""
+
+
+def test_a_command_that_is_interrupted_at_any_line_before_its_own_first_one_stops_in_order() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_EACH_LINE], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert int(done.stdout) > 10
