@@ -154,7 +154,7 @@ def _searched(composed: Composed, space: Space) -> Iterator[Problem]:
     """Yield the values on the command line that no trial would have, as each has one of its own."""
     from litune.space.space import name_of
 
-    for key in map(name_of, space.parameters.keys() - space.conditions.keys()):
+    for key in [name_of(name) for name in space.parameters if name not in space.conditions]:
         if key in composed.overridden:
             expected = f"no value: {composed.config.search.space} has one for each trial"
             cure = f"leave it out, or take {key} out of the space"
