@@ -331,7 +331,7 @@ def test_a_client_of_a_cluster_has_the_same_table(tmp_path, client):
 
 def _await(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait for the condition while the process runs; end it where that never comes."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         if time.monotonic() > deadline or process.poll() is not None:
             process.kill()

@@ -31,9 +31,10 @@ def start(
         )
 
 
-def faulty(runs: Path, fault: str, *more: str, backend: str = "optuna") -> subprocess.CompletedProcess[str]:
-    """Run a search whose trials have this fault, to its end."""
-    words = ["experiment=faulty", f"model.fault={fault}", "search.algorithm=random", "search.pruner=none", *more]
+def faulty(runs: Path, fault: str | None, *more: str, backend: str = "optuna") -> subprocess.CompletedProcess[str]:
+    """Run a search whose trials have this fault, or that which the space gives each, to its end."""
+    given = [f"model.fault={fault}"] if fault else []
+    words = ["experiment=faulty", *given, "search.algorithm=random", "search.pruner=none", *more]
     return subprocess.run(
         command(runs, *words, backend=backend), cwd=FAULTY, capture_output=True, text=True, timeout=200
     )

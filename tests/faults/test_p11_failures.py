@@ -28,7 +28,7 @@ def test_failures_that_differ_or_come_later_do_not_end_the_search(tmp_path: Path
         space = tmp_path / "space.json"
         space.write_text('{"model.fault": {"_type": "choice", "_value": ["error", "none", "killed"]}}')
         words = [f"search.space={space}", "search.trials=12", "search.duplicates=run", "search.retries.killed=0"]
-        done = faulty(tmp_path, "none", *words, "search.stop_after_equal_failures=2")
+        done = faulty(tmp_path, None, *words, "search.stop_after_equal_failures=2")
         found = trials(tmp_path / "it")
         assert done.returncode == 0, done.stdout
         assert len(found) == 12

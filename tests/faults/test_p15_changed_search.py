@@ -12,7 +12,6 @@ from tests.faults.tallies import tally
 
 EDITS = {  # override: (key, as it would be, as it was made)
     "seed=8": ("seed", "8", "42"),
-    "model.x=0.5": ("model.x", "0.5", "nothing"),
     "model.ending=error": ("model.ending", "'error'", "nothing"),
     "trainer.max_epochs=3": ("trainer.max_epochs", "3", "4"),
     "trainer.limit_train_batches=1": ("trainer.limit_train_batches", "1", "2"),
