@@ -195,3 +195,15 @@ def test_a_manager_that_is_gone_is_an_os_error():
     assert not manager.alive()
     with pytest.raises(OSError, match="refused"):
         manager.get("/check-status")
+
+
+def test_the_manager_waits_longer_for_its_tuner_and_for_nothing_else(tmp_path):
+    script = "const timer = setTimeout(() => {}, 10000); console.log(timer._idleTimeout); clearTimeout(timer);"
+    patience = str(Path(env.__file__).with_name("patience.js"))
+    seconds = {}
+    for name in ("tuner_command_channel.js", "other.js"):
+        (tmp_path / name).write_text(script)
+        command = [str(NODE), "--require", patience, str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        seconds[name] = int(done.stdout) / 1000
+    assert seconds == {"tuner_command_channel.js": 60, "other.js": 10}

@@ -1,7 +1,7 @@
 """NNI 3.0: its manager starts the trials and shows its page; what is tried, recorded and meant is litune's own.
 
 desk.py      the driver's side of it all: whose trial a client is, and what the study makes of it
-launch.py    NNI's manager, started, confined to this machine (loopback.js), watched (watch.js) and ended
+launch.py    NNI's manager, started with patience (patience.js), confined (loopback.js), watched (watch.js) and ended
 tuner.py     the tuner that NNI loads: a proxy of the driver
 trial.py     the command that NNI starts a trial by: a thin client of the driver
 drivers.py   the driver of an experiment that nnictl started

@@ -176,7 +176,7 @@ def named(given: Any) -> tuple[str, dict[str, Any]]:
 
 @contextlib.contextmanager
 def _environment(place: str) -> Iterator[None]:
-    added = {"NODE_OPTIONS": env.node_options("loopback.js", "watch.js"), wire.RUN: place}
+    added = {"NODE_OPTIONS": env.node_options("loopback.js", "watch.js", "patience.js"), wire.RUN: place}
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     try:
