@@ -76,14 +76,16 @@ class Experiment:
 
     def create(self, config: dict) -> None:
         (self.project / "nni.yml").write_text(yaml.safe_dump(config))
-        said = self.nnictl("create", "--config", "nni.yml", "--port", str(self.port))
-        assert "Web portal" in said, said
+        self._start("create", "--config", "nni.yml")
         registry = self.project.parent / "nni-experiments" / ".experiment"
         self.id = next(iter(json.loads(registry.read_text())))
 
     def resume(self) -> None:
-        for _ in range(3):  # nnictl waits 3 s for its manager, which may need longer on a busy machine
-            said = self.nnictl("resume", self.id, "--port", str(self.port))
+        self._start("resume", self.id)
+
+    def _start(self, *words: str) -> None:
+        for _ in range(5):  # nnictl waits 3 s for its manager, which may need longer on a busy machine
+            said = self.nnictl(*words, "--port", str(self.port))
             if "Web portal" in said:
                 return
         raise AssertionError(said)
