@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from litune import surroundings
 from litune.algorithms import legs
+from litune.arguments import WHERE
 from litune.config import config as configs
 from litune.config import documents
 from litune.config.schema import NAME_PATTERN, OPEN_SECTIONS, Config
@@ -55,6 +56,15 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
 
             problems += runs.check_earlier(config, space)
     return problems
+
+
+def given(overridden: Collection[str], space: Space, source: str) -> Iterator[Problem]:
+    """Yield the values on a command line that no trial would have, as the space, which `source` has, gives each one."""
+    for key in [name_of(name) for name in space.parameters if name not in space.conditions]:
+        if key in overridden:
+            expected = f"no value: {source} has one for each trial"
+            cure = f"leave it out, or take {key} out of the space"
+            yield Problem(where=WHERE, key=key, got="a value", expected=expected, cure=cure)
 
 
 def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from litune.config.compose import Composed
-    from litune.space.space import Space
 
 
 CarryOut = Callable[["DictConfig", argparse.Namespace], int]  # what is done with a composed config, and the options
@@ -137,7 +136,7 @@ def _checked(overrides: list[str], options: argparse.Namespace, *, searching: bo
         if searching:
             try:
                 space = checks.load_space(composed.config)
-                problems += _searched(composed, space)
+                problems += checks.given(composed.overridden, space, composed.config.search.space)
             except InputError as error:
                 problems += composed.located(error.problems)
         problems += composed.located(checks.check(composed.config, space))
@@ -148,17 +147,6 @@ def _checked(overrides: list[str], options: argparse.Namespace, *, searching: bo
     for warning in checks.warnings(composed.config) if searching else ():
         print(f"warning: {warning}", file=sys.stderr)
     return composed
-
-
-def _searched(composed: Composed, space: Space) -> Iterator[Problem]:
-    """Yield the values on the command line that no trial would have, as each has one of its own."""
-    from litune.space.space import name_of
-
-    for key in [name_of(name) for name in space.parameters if name not in space.conditions]:
-        if key in composed.overridden:
-            expected = f"no value: {composed.config.search.space} has one for each trial"
-            cure = f"leave it out, or take {key} out of the space"
-            yield Problem(where=WHERE, key=key, got="a value", expected=expected, cure=cure)
 
 
 def _started(composed: Composed, carry_out: Callable[[DictConfig], int]) -> int:

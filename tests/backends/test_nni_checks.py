@@ -11,8 +11,11 @@ import pytest
 pytest.importorskip("nni")
 
 import nni_node
+import psutil
 
-from litune.backends.nni import checks, env, rest, wire
+from litune.backends.nni import checks, env, launch, rest, wire
+from litune.config import compose
+from litune.space import space_file
 
 GOOD = """\
 searchSpace:
@@ -63,6 +66,7 @@ def test_a_good_file_has_no_problems(tmp_path):
         ("platform: local", "platform: locl", "did you mean local?"),
         ("experiment=tiny", "experiment=digits_mpl", "did you mean digits_mlp?"),
         ("experiment=tiny", "experiment=digits_mlp seed=x", "seed: got 'x'; expected int"),
+        ("experiment=tiny", "experiment=tiny model.k=1", "model.k: got a value; expected no value: the search"),
         ("GridSearch", "SMAC", "pip install 'nni[SMAC]'"),
         ("GridSearch", "Metis", "numpy 2"),
         (
@@ -207,3 +211,11 @@ def test_the_manager_waits_longer_for_its_tuner_and_for_nothing_else(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         seconds[name] = int(done.stdout) / 1000
     assert seconds == {"tuner_command_channel.js": 60, "other.js": 10}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # NNI closes neither logs nor sockets
+def test_the_manager_of_a_search_is_started_with_that_patience(tmp_path):
+    config = compose.compose(["backend=nni", "experiment=tiny", f"search.runs={tmp_path / 'runs'}"]).config
+    with launch.started(config, space_file.load(PROJECT / "search_spaces/tiny.json")) as launched:
+        options = psutil.Process(launched.process.pid).environ()["NODE_OPTIONS"]
+    assert f"--require {Path(env.__file__).with_name('patience.js')}" in options

@@ -92,3 +92,17 @@ def test_what_no_trial_depends_on_may_change(effort: str, made: Path, tmp_path: 
     monkeypatch.chdir(PROJECT)
     shutil.copytree(made, tmp_path / "runs")
     assert cli.search_main(words(tmp_path / "runs", effort)) == 0
+
+
+def test_a_value_edited_in_the_experiment_is_refused_even_where_each_trial_has_its_own(
+    made: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(PROJECT)
+    text = (PROJECT / "experiments/tiny.yaml").read_text()
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/tiny.yaml").write_text(text.replace("_target_: tiny.Tiny", "_target_: tiny.Tiny, x: 0.5"))
+    with tally("P15", "config") as one, one.attempt():
+        assert cli.search_main(words(made, "--config-dir", str(tmp_path))) == 2
+        said = capsys.readouterr().err
+        assert "model.x: got 0.5; expected nothing; take the change back, or give the new search another name=" in said
+        assert "Traceback" not in said

@@ -20,14 +20,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from litune.arguments import WHERE
 from litune.config import config as configs
 from litune.config import experiments, hydra_app
 from litune.config.documents import Document, leaves, read
 from litune.config.hydra_app import DEFAULT_BACKEND, ExperimentSource, backend_names
 from litune.config.schema import BACKENDS, OPEN_SECTIONS
 from litune.errors import InputError, Problem, nearest
-
-COMMAND_LINE = "command line"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,7 @@ class Composed:
         """Return where the key was given: command line, FILE:LINE, or the experiment's file."""
         parts = key.split(".")
         above = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
-        return COMMAND_LINE if above & self.overridden else self.document.where(key)
+        return WHERE if above & self.overridden else self.document.where(key)
 
 
 def parse(overrides: Sequence[str], *, sweep: bool) -> tuple[list[Override], list[Problem]]:
@@ -69,7 +68,7 @@ def parse(overrides: Sequence[str], *, sweep: bool) -> tuple[list[Override], lis
             value = text.partition("=")[2]
             cure = f"for a list write [{value}]; for one run each add -m"
             key = override.key_or_group
-            problems.append(Problem(where=COMMAND_LINE, key=key, got=value, expected="one value", cure=cure))
+            problems.append(Problem(where=WHERE, key=key, got=value, expected="one value", cure=cure))
         else:
             parsed.append(override)
     return parsed, problems
@@ -84,7 +83,7 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
         [batch] = BasicSweeper.split_arguments(parsed, None)
     except HydraException as error:
         expected = "values to try one after another, such as a,b,c"
-        raise InputError(Problem(where=COMMAND_LINE, got=str(error), expected=expected)) from error
+        raise InputError(Problem(where=WHERE, got=str(error), expected=expected)) from error
     return batch
 
 
@@ -96,7 +95,7 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
     if config_dir and not config_dir.is_dir():
         cure = f"looked for {config_dir.absolute()}"
         raise InputError(
-            Problem(where=COMMAND_LINE, key="--config-dir", got=str(config_dir), expected="a directory", cure=cure)
+            Problem(where=WHERE, key="--config-dir", got=str(config_dir), expected="a directory", cure=cure)
         )
     parsed, problems = parse(overrides, sweep=False)
     groups = {o.key_or_group: _word(o.value()) for o in parsed if _chooses(o)}
@@ -114,7 +113,7 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
             continue
         problem = _tried(trial, override)
         if problem:
-            problems.append(replace(problem, where=COMMAND_LINE))
+            problems.append(replace(problem, where=WHERE))
         else:
             whole = override.is_delete() and "." not in override.key_or_group  # a section: the schema keeps it, empty
             kept.append(f"{override.key_or_group}=null" if whole else _line(trial, override))
@@ -160,7 +159,7 @@ def show(composed: Composed, config_dir: Path | None, kind: str, package: str | 
         found = OmegaConf.select(shown, package)
         if found is None:
             problem = configs.unknown_key(str(package), configs.known_keys(shown))
-            raise InputError(replace(problem, where=f"{COMMAND_LINE}: --package"))
+            raise InputError(replace(problem, where=f"{WHERE}: --package"))
         shown = found if OmegaConf.is_config(found) else OmegaConf.create({package: found})
     print(OmegaConf.to_yaml(shown, resolve=resolve), end="")
 
@@ -168,13 +167,11 @@ def show(composed: Composed, config_dir: Path | None, kind: str, package: str | 
 def _malformed(text: str, error: HydraException) -> Problem:
     key, equals, value = text.partition("=")
     if not equals:
-        return Problem(where=COMMAND_LINE, got=repr(text), expected="KEY=VALUE")
+        return Problem(where=WHERE, got=repr(text), expected="KEY=VALUE")
     example = f'{key}="{value}"' if not set(value) & set("'\"\\") else f'{key}="a value"'
     cure = f"quote it for the shell and for Hydra: '{example}'"
     said = str(error).splitlines()[0]
-    return Problem(
-        where=COMMAND_LINE, key=key, got=repr(text), expected=f"a value of Hydra's grammar ({said})", cure=cure
-    )
+    return Problem(where=WHERE, key=key, got=repr(text), expected=f"a value of Hydra's grammar ({said})", cure=cure)
 
 
 def _chooses(override: Override) -> bool:
@@ -191,7 +188,7 @@ def _document(choice: str, config_dir: Path | None, file: Path | None) -> tuple[
     try:
         return read(file or experiments.find(choice, config_dir)), []
     except InputError as error:
-        return None, [problem if problem.where else replace(problem, where=COMMAND_LINE) for problem in error.problems]
+        return None, [problem if problem.where else replace(problem, where=WHERE) for problem in error.problems]
 
 
 def _backend(given: str | None, document: Document | None, config_dir: Path | None) -> tuple[str, list[Problem]]:
@@ -203,7 +200,7 @@ def _backend(given: str | None, document: Document | None, config_dir: Path | No
     files = [path.stem for path in (config_dir / "backend").glob("*.yaml")] if config_dir else []
     if name in BACKENDS or name in files or name in (names := backend_names()):
         return name, []
-    where = COMMAND_LINE if given is not None or not document else document.where("backend")
+    where = WHERE if given is not None or not document else document.where("backend")
     names = sorted({*names, *files})
     expected = f"one of {', '.join(names)}"
     problem = Problem(
@@ -280,7 +277,7 @@ def _translated(error: Exception, overrides: Iterable[Override], document: Docum
     key = next((line.removeprefix("full_key: ") for line in said if line.startswith("full_key: ")), "")
     given = any(override.key_or_group == key for override in overrides)
     return Problem(
-        where=COMMAND_LINE if given else document.where(key),
+        where=WHERE if given else document.where(key),
         key=key,
         got="; ".join(said[:2]) or type(error).__name__,
         expected="a config that Hydra can compose",

@@ -14,6 +14,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from litune import checks
+from litune.arguments import WHERE
 from litune.backends.nni import launch
 from litune.config import compose, documents
 from litune.config.documents import Document
@@ -92,9 +94,8 @@ def check_file(path: Path) -> list[Problem]:
         for key in data
         if key not in _KEYS
     ]
-    problems += [*_command(document), *_values(document)]
     space, found = _space(document)
-    problems += found
+    problems += [*_command(document, space), *_values(document), *found]
     for section, known in (("tuner", TUNERS), ("assessor", ASSESSORS)):
         given = data.get(section) or {}
         if not isinstance(given, Mapping):
@@ -124,7 +125,7 @@ def _is_custom(given: Mapping[str, Any]) -> bool:
     return "className" in given or "classFileName" in given
 
 
-def _command(document: Document) -> Iterator[Problem]:
+def _command(document: Document, space: Space | None) -> Iterator[Problem]:
     old = document.data.get("trial")
     key, command = ("trial.command", old.get("command")) if isinstance(old, Mapping) else ("trialCommand", None)
     command = command or document.data.get("trialCommand")
@@ -140,11 +141,13 @@ def _command(document: Document) -> Iterator[Problem]:
     home = document.path.parent / str(document.data.get("trialCodeDirectory") or ".")
     if _TRIAL in words and home.resolve() == Path.cwd():  # else its experiments are not those that are found here
         try:
-            problems: Sequence[Problem] = compose.compose(words[words.index(_TRIAL) + 1 :]).problems
+            composed = compose.compose(words[words.index(_TRIAL) + 1 :])
+            searched = checks.given(composed.overridden, space, "the search space") if space else ()
+            problems: Sequence[Problem] = [*composed.problems, *searched]
         except InputError as error:
             problems = error.problems
         for problem in problems:
-            typed = problem.where == compose.COMMAND_LINE
+            typed = problem.where == WHERE
             yield replace(problem, where=document.where(key)) if typed else problem
 
 
