@@ -92,10 +92,13 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
 
     def classes() -> Message:
         from litune import checks
+        from litune.targets import metrics
 
         usual = gc.get_threshold()
         gc.set_threshold(_SELDOM, *usual[1:])
         try:
+            if config.model:
+                metrics.load()
             return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}
         finally:
             gc.set_threshold(*usual)

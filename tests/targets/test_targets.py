@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import enum
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Optional, Union
@@ -236,3 +238,11 @@ def test_a_hostile_target_is_refused(target, tmp_path, monkeypatch):
 )
 def test_what_a_training_is_made_of_may_be_named(target):
     assert callable(targets.locate(target))
+
+
+def test_torchmetrics_comes_without_scipys_signal_processing_which_is_whole_afterwards():
+    code = (
+        "import sys; from litune.targets import metrics; metrics.load(); assert 'scipy.signal' not in sys.modules;"
+        "import pytorch_lightning, scipy.signal; assert len(scipy.signal.windows.hamming(3)) == 3"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -6,6 +6,7 @@ It never computes on a tensor, starts no thread and makes no CUDA context, so a 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -14,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -29,10 +30,17 @@ LISTEN = b"l"  # says that a descriptor on the control connection is a listening
 GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 _BUFFER = 1 << 20
 
+Message = dict[str, Any]
 
-def read_metadata_once() -> None:
-    """Read what is installed before Lightning is imported: each Trainer would look through it all for callbacks."""
-    metadata.entry_points = metadata.entry_points().select
+
+def warmed(steps: Iterable[Callable[[], Message]]) -> Iterator[Message]:
+    """Yield each step's answer; in the end all that they have imported and loaded is kept from every collection."""
+    gc.disable()  # importing torch makes a million objects that stay: to look for garbage among them takes a second
+    metadata.entry_points = metadata.entry_points().select  # else each Trainer looks through all that is installed
+    for step in steps:
+        yield step()
+    gc.freeze()  # else a child's first collection writes to, and so copies, every page it shares
+    gc.enable()
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import selectors
@@ -17,7 +16,7 @@ from litune import interrupts, processes
 from litune.trial import FailureClass, Job
 from litune.workers import limits
 from litune.workers.child import failed
-from litune.workers.parent import LISTEN, read_metadata_once
+from litune.workers.parent import LISTEN, Parent, warmed
 
 Message = dict[str, Any]
 Warm = Callable[[], Message]  # run once in the new parent; what it returns is sent to the driver
@@ -159,14 +158,8 @@ def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
         interrupts.leave_to_parent()
         limits.die_with_parent(driver)
         os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-        gc.disable()  # importing torch makes a million objects that stay: to look for garbage among them takes a second
-        read_metadata_once()
-        for function in warm:
-            control.send(json.dumps(function()).encode())
-        from litune.workers.parent import Parent
-
-        gc.freeze()  # else a child's first collection writes to, and so copies, every page it shares
-        gc.enable()
+        for answer in warmed(warm):
+            control.send(json.dumps(answer).encode())
         limits.outlive_parent()  # the closed control connection tells it, and it ends its children first
         Parent(control=control).serve()
         status = 0

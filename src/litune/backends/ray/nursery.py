@@ -135,11 +135,10 @@ def _serve(control: int, listener: int) -> None:
     from litune.config import config as configs
     from litune.driver import warm_up
     from litune.space import space_file
-    from litune.workers.parent import Parent, read_metadata_once
+    from litune.workers.parent import Parent, warmed
 
-    read_metadata_once()
-    for step in warm_up(configs.from_plain(about["config"]), space_file.parse(about["space"])):
-        step()
+    for _answer in warmed(warm_up(configs.from_plain(about["config"]), space_file.parse(about["space"]))):
+        pass  # the driver has had the same ones
     parent = Parent(control=socket.socket(fileno=control))
     parent.listen(socket.socket(fileno=listener))
     parent.serve()
