@@ -40,6 +40,15 @@ def test_help_lists_every_field_with_its_meaning_and_imports_nothing_heavy():
         assert choice in out
 
 
+def test_the_helps_own_example_is_a_search(tmp_path, monkeypatch, capsys):
+    assert cli.search_main(["--help"]) == 0
+    example = next(line for line in capsys.readouterr().out.splitlines() if "backend=optuna experiment=" in line)
+    words = example.split()[-4:]
+    assert words[0] == "backend=optuna"
+    monkeypatch.chdir(tmp_path)
+    assert cli.search_main(["backend=local", words[1], "search.trials=1", *words[3:]]) == 0
+
+
 def test_a_config_is_shown_and_nothing_is_written(tmp_path):
     code, out, _ = command(
         str(ROOT / "search.py"), "--cfg", "job", "search.trials=7", "model.brand_new=3", cwd=tmp_path

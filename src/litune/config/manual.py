@@ -20,7 +20,7 @@ usage: {program} [KEY=VALUE ...] [options]
 
 Search the best hyperparameters of a Lightning model. The same command again continues the search.
 
-  {program} backend=optuna experiment=digits_mlp search.trials=20 model.hidden=128
+  {program} backend=optuna experiment=digits_mlp search.trials=20 trainer.max_epochs=5
 
   --detach              search in the background, printing into runs/NAME/search.log; this command returns at once
   --join                if another command is at work on this search, follow it until it ends
