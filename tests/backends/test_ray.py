@@ -306,6 +306,7 @@ class TestCluster:
 def client(monkeypatch):
     """Start a cluster as its administrator does, and return the address for clients of it."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S", "120")  # 30 are too few on a busy machine
     with socket.socket() as first, socket.socket() as second:
         for probe in (first, second):
             probe.bind(("127.0.0.1", 0))

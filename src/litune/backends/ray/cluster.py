@@ -103,7 +103,8 @@ def _init(options: dict[str, Any], address: str | None) -> None:
         if address is None:
             raise SearchFailed(f"Ray did not start: {error}") from error
         expected = "the address of a running Ray cluster: auto, HOST:6379 or ray://HOST:10001"
-        cure = str(error).splitlines()[0]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        cure = " ".join(dict.fromkeys([lines[0], lines[-1]]))  # between them lies Ray's traceback
         raise InputError(Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)) from error
 
 
