@@ -22,7 +22,8 @@ from litune.errors import InputError, Problem, SearchFailed
 from litune.space.space import Space
 from litune.trial import DirectTrial, Outcome
 from litune.workers import limits
-from litune.workers.pool import Message, Workers
+from litune.workers.parent import Message
+from litune.workers.pool import Workers
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,8 +98,7 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
         usual = gc.get_threshold()
         gc.set_threshold(_SELDOM, *usual[1:])
         try:
-            if config.model:
-                metrics.load()
+            metrics.load()
             return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}
         finally:
             gc.set_threshold(*usual)

@@ -14,6 +14,7 @@ from litune.config import config as configs
 from litune.errors import InputError
 from litune.targets import targets
 from litune.targets.signatures import Argument, Mismatch, conform
+from tests.in_process import PROJECT
 
 
 class Color(enum.Enum):
@@ -243,12 +244,18 @@ def test_what_a_training_is_made_of_may_be_named(target):
 @pytest.mark.parametrize(
     "code",
     [
-        "metrics.load(); assert 'scipy.signal' not in sys.modules; import pytorch_lightning, scipy.signal;"
-        "assert len(scipy.signal.windows.hamming(3)) == 3",
+        "metrics.load(); import pytorch_lightning, scipy.signal; assert len(scipy.signal.windows.hamming(3)) == 3",
         "sys.modules['scipy.signal'] = metrics.Signal('scipy.signal'); from scipy.signal.windows import hann;"
         "from scipy.signal import lfilter; assert sys.modules['scipy.signal'].lfilter is lfilter; metrics.load()",
     ],
     ids=["afterwards", "meanwhile"],
 )
-def test_torchmetrics_comes_without_scipys_signal_processing_which_can_be_had(code):
+def test_scipys_signal_processing_can_be_had_beside_the_torchmetrics_that_was_spared_it(code):
     subprocess.run([sys.executable, "-c", f"import sys; from litune.targets import metrics; {code}"], check=True)
+
+
+def test_a_search_does_not_import_scipys_signal_processing(tmp_path):
+    words = ["backend=local", "experiment=tiny", f"search.runs={tmp_path}", "search.algorithm=random"]
+    code = f"import sys; from litune import cli; assert cli.search_main({[*words, 'search.trials=1']}) == 0;"
+    code += "assert 'torchmetrics' in sys.modules; assert 'scipy.signal' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)

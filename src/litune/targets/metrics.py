@@ -1,6 +1,6 @@
 """TorchMetrics, which Lightning imports, without what it imports of SciPy for the sake of one metric of speech.
 
-It would load scipy.signal, about a twelfth of what a search waits for at its start, to give it back a name that SRMRpy,
+It would load scipy.signal, about a twelfth of the import's time, to give it back a name that SRMRpy,
 behind its metric SRMR, was written for. SRMR needs gammatone: without that installed, nobody needs the name.
 """
 

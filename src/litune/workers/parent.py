@@ -31,9 +31,10 @@ GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 _BUFFER = 1 << 20
 
 Message = dict[str, Any]
+Warm = Callable[[], Message]  # run once in the new parent; what it returns is sent to the driver
 
 
-def warmed(steps: Iterable[Callable[[], Message]]) -> Iterator[Message]:
+def warmed(steps: Iterable[Warm]) -> Iterator[Message]:
     """Yield each step's answer; in the end all that they have imported and loaded is kept from every collection."""
     gc.disable()  # importing torch makes a million objects that stay: to look for garbage among them takes a second
     metadata.entry_points = metadata.entry_points().select  # else each Trainer looks through all that is installed

@@ -8,7 +8,7 @@ import os
 import selectors
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,7 @@ from litune import interrupts, processes
 from litune.trial import FailureClass, Job
 from litune.workers import limits
 from litune.workers.child import failed
-from litune.workers.parent import LISTEN, Parent, warmed
-
-Message = dict[str, Any]
-Warm = Callable[[], Message]  # run once in the new parent; what it returns is sent to the driver
+from litune.workers.parent import LISTEN, Message, Parent, Warm, warmed
 
 
 class Workers:

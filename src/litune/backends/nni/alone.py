@@ -32,8 +32,6 @@ def run(overrides: Sequence[str], channel: TrialChannel, trial: str) -> int:
     if composed.problems:
         raise InputError(composed.problems)
     space = checks.load_space(composed.config)
-    if searched := list(checks.given(composed.overridden, space, composed.config.search.space)):
-        raise InputError(searched)
     drawn = packet(channel.manager.get(f"/trial-jobs/{trial}"))
     params, parameter_id = flatten(drawn["parameters"]), drawn["parameter_id"]
     with runs.private(), _opened(composed.config, space) as study:
