@@ -284,8 +284,8 @@ class TestCluster:
         hold.write_text("0")
         later.write_text("2")
         process = start(tmp_path, *self.WORDS, f"model.hold={hold}", f"backend.address={cluster.address}")
-        second = tmp_path / "it" / "trials" / "0001"
-        _await(lambda: (second / "config.yaml").exists(), process)  # one core a node: each has its trial
+        started = [tmp_path / "it" / "trials" / number / "config.yaml" for number in ("0000", "0001")]
+        _await(lambda: all(path.exists() for path in started), process)  # one core a node: each has its trial
         later.replace(hold)  # those two end, and the next two wait
         node = next(iter(cluster.worker_nodes))
         _await(lambda: _where(tmp_path, node.node_id), process)
