@@ -12,8 +12,7 @@ import warnings
 from pathlib import Path
 
 from litune import cli
-
-PROJECT = Path(__file__).parent / "backends" / "project"
+from tests.preloaded import PROJECT
 
 
 def litune(*words: str, code: int = 0) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
+
+from tests import preloaded
+from tests.preloaded import LITUNE
 
 PROJECT = Path(__file__).parent / "project"
 SHORT = ["-m", "experiment=own", "trainer.max_epochs=1"]
 
 
 def litune(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "litune", *map(str, words)], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
+    return preloaded.run([*LITUNE, *map(str, words)], cwd=PROJECT)
 
 
 def table(root):

@@ -2,18 +2,16 @@
 
 import math
 import os
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
 
-from tests import in_process
+from tests import in_process, preloaded
+from tests.preloaded import LITUNE
 
 HERE = Path(__file__).parent
-PROJECT = HERE / "project"
 ENDINGS = {  # how a trial ends -> its failure class
     "complete": None,
     **{name: name for name in ("error", "nan", "no_metric", "out_of_memory", "timeout", "killed")},
@@ -39,14 +37,7 @@ def search_in(runs: Path, backend: str, *overrides: str) -> tuple[dict, ...]:
         return tuple(in_process.trials(runs / "it"))
     paths = [str(HERE / "plugin"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run(
-        [sys.executable, "-m", "litune", "search", *words],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = preloaded.run([*LITUNE, "search", *words], env=environment)
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-2000:]
     return tuple(in_process.trials(runs / "it"))
 

@@ -1,8 +1,9 @@
 import subprocess
-import sys
 
 import pytest
-from conformance import PROJECT, BackendConformance
+from conformance import BackendConformance
+
+from tests.preloaded import LITUNE, PROJECT
 
 pytest.importorskip("nni")
 
@@ -15,7 +16,7 @@ def test_searches_that_start_at_once_have_a_manager_each(tmp_path):
     words = ["backend=nni", "experiment=tiny", "search.algorithm=random", "search.trials=2", f"search.runs={tmp_path}"]
     searches = [
         subprocess.Popen(
-            [sys.executable, "-m", "litune", "search", *words, f"name={name}", "seed=7"],
+            [*LITUNE, "search", *words, f"name={name}", "seed=7"],
             cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
         for name in "ab"

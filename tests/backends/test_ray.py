@@ -13,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conformance import PROJECT, BackendConformance, meaning, search
+from conformance import BackendConformance, meaning, search
 
+from tests import preloaded
 from tests.in_process import trials
+from tests.preloaded import LITUNE, PROJECT
 
 pytest.importorskip("ray")
 
@@ -26,7 +28,6 @@ class TestRay(BackendConformance):
     backend = "ray"
 
 
-LITUNE = [sys.executable, "-m", "litune"]
 WORDS = ("backend=ray", "experiment=tiny", "name=it", "seed=7")
 
 
@@ -35,7 +36,7 @@ def command(runs: Path, *overrides: str) -> list[str]:
 
 
 def run(runs: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(runs, *overrides), cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    return preloaded.run(command(runs, *overrides))
 
 
 def start(runs: Path, *overrides: str) -> subprocess.Popen[str]:

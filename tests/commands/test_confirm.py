@@ -19,8 +19,9 @@ from litune.study import runs
 from litune.study.confirmation import summarize
 from litune.table import TrialRow
 from litune.trial import Failure, FailureClass, Outcome, TrialState
-from tests.faults.searches import LITUNE, finish
-from tests.in_process import PROJECT, digest_of, litune, trials
+from tests.faults.searches import finish
+from tests.in_process import digest_of, litune, trials
+from tests.preloaded import LITUNE, PROJECT
 
 T2 = 4.302652729911275  # Student's t: 97.5% with 2 degrees of freedom
 

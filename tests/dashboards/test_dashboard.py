@@ -17,6 +17,8 @@ import pytest
 
 from litune import cli
 from litune.processes import descendants
+from tests import preloaded
+from tests.preloaded import LITUNE
 from tests.security.listening import is_loopback, listeners
 
 TRIALS = 4
@@ -26,7 +28,8 @@ TRIALS = 4
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("runs")
     words = ["search", "experiment=digits_mlp", "name=seen", f"search.runs={root}", f"search.trials={TRIALS}"]
-    subprocess.run([sys.executable, "-m", "litune", *words], check=True, capture_output=True)
+    done = preloaded.run([*LITUNE, *words], cwd=Path.cwd())
+    assert done.returncode == 0, done.stderr
     return root / "seen"
 
 

@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 from litune.processes import descendants
-from tests.faults.searches import LITUNE, PROJECT, wait_for
+from tests import preloaded
+from tests.faults.searches import wait_for
+from tests.preloaded import LITUNE, PROJECT
 
 FAULTY = Path(__file__).parent / "project"
 OVERRIDES = ["experiment=tiny", "name=it", "search.algorithm=tpe", "search.pruner=median", "search.trials=24"]
@@ -35,21 +37,21 @@ def faulty(runs: Path, fault: str | None, *more: str, backend: str = "optuna") -
     """Run a search whose trials have this fault, or that which the space gives each, to its end."""
     given = [f"model.fault={fault}"] if fault else []
     words = ["experiment=faulty", *given, "search.algorithm=random", "search.pruner=none", *more]
-    return subprocess.run(
-        command(runs, *words, backend=backend), cwd=FAULTY, capture_output=True, text=True, timeout=200
-    )
+    return preloaded.run(command(runs, *words, backend=backend), cwd=FAULTY, timeout=200)
 
 
 def beside(runs: Path, parallel: int, trials: int, *, backend: str) -> subprocess.CompletedProcess[str]:
     """Run a search of the function whose score tells its params apart, to its end."""
     words = ["experiment=pure", "search.pruner=none", "search.algorithm=random"]
     words += [f"search.parallel={parallel}", f"search.trials={trials}"]
-    return subprocess.run(
-        command(runs, *words, backend=backend), cwd=FAULTY, capture_output=True, text=True, timeout=500
-    )
+    return preloaded.run(command(runs, *words, backend=backend), cwd=FAULTY, timeout=500)
 
 
 def left_behind() -> list[str]:
     """Return the commands of what is alive 2 s on below this process: with `adopted`, who has lost his parent too."""
-    wait_for(lambda: not descendants(os.getpid()), 2)
-    return [Path(f"/proc/{process.pid}/cmdline").read_text() for process in descendants(os.getpid())]
+    wait_for(lambda: not _descendants(), 2)
+    return [Path(f"/proc/{pid}/cmdline").read_text() for pid in _descendants()]
+
+
+def _descendants() -> set[int]:
+    return {process.pid for process in descendants(os.getpid())} - preloaded.helpers()

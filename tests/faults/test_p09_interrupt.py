@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.searches import PROJECT, ended, wait_for
+from tests.faults.searches import PROJECT, ended, finish, wait_for
 from tests.faults.sessions import FAULTY, command, faulty, left_behind, start
 from tests.faults.tallies import count, tally
 from tests.in_process import table, trials
@@ -145,7 +145,7 @@ def test_an_interrupted_search_ends_in_the_same_table(tmp_path: Path) -> None:
         assert driver.wait(timeout=60) == INTERRUPTED
         driver = start(disturbed)
     assert driver.wait(timeout=200) == 0
-    subprocess.run(command(undisturbed), cwd=PROJECT, check=True, capture_output=True, timeout=200)
+    finish(command(undisturbed))
     assert table(disturbed / "it") == table(undisturbed / "it")
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.searches import PROJECT, ended, wait_for
+from tests import preloaded
+from tests.faults.searches import ended, wait_for
 from tests.faults.sessions import command, left_behind, start
 from tests.faults.tallies import count, tally
 from tests.in_process import trials
+from tests.preloaded import LITUNE
 
 pytestmark = pytest.mark.usefixtures("adopted")
 
@@ -19,8 +21,7 @@ TRIALS = 24
 
 
 def run(runs: Path, *more: str, backend: str = "optuna") -> subprocess.CompletedProcess[str]:
-    words = command(runs, *more, backend=backend)
-    return subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, timeout=200)
+    return preloaded.run(command(runs, *more, backend=backend), timeout=200)
 
 
 def test_a_second_driver_is_refused_and_joins_where_it_may(tmp_path: Path) -> None:
@@ -35,9 +36,7 @@ def test_a_second_driver_is_refused_and_joins_where_it_may(tmp_path: Path) -> No
             assert "Traceback" not in second.stderr
         follower = start(tmp_path, "--join", output=tmp_path / "follower")
         assert wait_for(lambda: "trial 0 COMPLETE" in (tmp_path / "follower").read_text(), 100)
-        doctor = subprocess.run(
-            [*command(tmp_path)[:3], "doctor", str(tmp_path / "it")], capture_output=True, text=True, timeout=100
-        )
+        doctor = preloaded.run([*LITUNE, "doctor", str(tmp_path / "it")], timeout=100)
         assert doctor.returncode == 0
         assert f"pid {driver.pid}" in doctor.stdout
     finally:

@@ -12,22 +12,24 @@ import pytest
 from litune import cli
 from litune.errors import LituneError
 from litune.study import runs
-from tests.faults.searches import LITUNE, PROJECT, ended, wait_for
+from tests import preloaded
+from tests.faults.searches import ended, finish, wait_for
 from tests.faults.sessions import command, left_behind, start
 from tests.faults.tallies import count, tally
 from tests.in_process import table, trials
+from tests.preloaded import LITUNE
 
 pytestmark = pytest.mark.usefixtures("adopted")
 
 
 def doctor(run: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*LITUNE, "doctor", str(run), *words], capture_output=True, text=True, timeout=100)
+    return preloaded.run([*LITUNE, "doctor", str(run), *words], timeout=100)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("finished")
-    subprocess.run(command(place, "search.trials=6"), cwd=PROJECT, check=True, capture_output=True, timeout=200)
+    finish(command(place, "search.trials=6"))
     with sqlite3.connect(place / "it" / "ledger.db") as ledger:
         ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return place / "it"
@@ -146,5 +148,5 @@ def test_the_doctor_lists_what_a_killed_driver_left_and_repairs_it(tmp_path: Pat
     assert stray.wait(timeout=10) == -signal.SIGKILL
     assert doctor(run).stdout == "it: all is well\n"
     assert {row["number"] for row in trials(run) if row["state"] == "PAUSED"} == before
-    subprocess.run(command(tmp_path), cwd=PROJECT, check=True, capture_output=True, timeout=200)
+    finish(command(tmp_path))
     assert {row[2] for row in table(run)} <= {'"COMPLETE"', '"PRUNED"'}

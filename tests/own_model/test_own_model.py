@@ -13,6 +13,9 @@ import pytest
 
 import litune
 from litune.errors import InputError
+from tests import preloaded
+from tests.in_process import digest_of
+from tests.preloaded import LITUNE
 
 PROJECT = Path(__file__).parent / "project"
 
@@ -33,7 +36,9 @@ def python(project, *words):
 
 def by_yaml(project, backend, *words):
     words = ["--config-dir", "conf", "experiment=waves", f"backend={backend}", f"name=yaml-{backend}", *words]
-    return python(project, "-m", "litune", "search", *words)[-1].removeprefix("digest ")
+    done = preloaded.run([*LITUNE, "search", *words], cwd=project)
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-2000:]
+    return digest_of(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +100,7 @@ def test_a_model_made_of_the_package_lightning_has_its_trainer_callbacks_and_log
 def test_a_model_of_one_package_with_data_of_the_other_is_told_so(relative):
     words = ["--config-dir", "conf", "experiment=waves", "data._target_=old_forecast.series.Waves"]
     words += ["callbacks.rate._target_=pytorch_lightning.callbacks.LearningRateMonitor"]
-    done = subprocess.run(
-        [sys.executable, "-m", "litune", "search", *words],
-        cwd=relative, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = preloaded.run([*LITUNE, "search", *words], cwd=relative)
     assert done.returncode == 2
     told = (
         "data._target_: got old_forecast.series.Waves, made of pytorch_lightning; expected a class made of lightning."
@@ -133,10 +135,7 @@ def test_a_model_without_a_file_works_where_it_is_defined(project):
     [run] = [
         path for path in (project / "runs").glob("Wide-*") if "__main__.Wide" in (path / "config.yaml").read_text()
     ]
-    elsewhere = subprocess.run(
-        [sys.executable, "-m", "litune", "train", "--config-file", f"{run}/best.yaml"],
-        cwd=project, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    elsewhere = preloaded.run([*LITUNE, "train", "--config-file", f"{run}/best.yaml"], cwd=project)
     assert elsewhere.returncode == 2
     assert "got __main__.Wide; expected a class or function in a module" in elsewhere.stderr
     assert "put it into a module" in elsewhere.stderr
@@ -146,10 +145,7 @@ def test_a_script_that_searches_whenever_it_is_imported_is_told_so(project):
     (project / "conf" / "experiment" / "unguarded.yaml").write_text(
         "# @package _global_\nmodel: {_target_: unguarded.Mine}\nobjective: {metric: m}\ntrainer: {accelerator: cpu}\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "litune", "train", "--config-dir", "conf", "experiment=unguarded"],
-        cwd=project, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = preloaded.run([*LITUNE, "train", "--config-dir", "conf", "experiment=unguarded"], cwd=project)
     assert done.returncode == 2
     assert 'put the search below: if __name__ == "__main__":' in done.stderr
 

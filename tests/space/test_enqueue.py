@@ -9,7 +9,8 @@ from litune.space.space import Space, choice, loguniform, randint, uniform
 from litune.space.space_file import parse
 from litune.trial import Outcome, TrialState
 from tests.faults.searches import command, finish
-from tests.in_process import PROJECT, digest_of, litune, search, trials
+from tests.in_process import digest_of, litune, search, trials
+from tests.preloaded import PROJECT
 
 QUEUE = "search.enqueue=[{model.x:0.5,model.k:3},{model.x:0.25,model.y:0.1,model.k:1,model.kind:b},{model.kind:c}]"
 

@@ -14,7 +14,7 @@ from litune.config import config as configs
 from litune.errors import InputError
 from litune.targets import targets
 from litune.targets.signatures import Argument, Mismatch, conform
-from tests.in_process import PROJECT
+from tests.preloaded import PROJECT
 
 
 class Color(enum.Enum):

@@ -7,8 +7,6 @@ import json
 import math
 import shutil
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,8 @@ from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin
 from litune import cli
 from litune.config import config as configs
 from litune.training.loggers import hyperparameters
-from tests import in_process
+from tests import in_process, preloaded
+from tests.preloaded import LITUNE
 
 PROJECT = Path(__file__).parents[1] / "project"
 pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
@@ -27,9 +26,7 @@ WANDB = ["logger.wandb._target_=pytorch_lightning.loggers.WandbLogger", "logger.
 
 
 def litune(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "litune", *map(str, words)], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
+    return preloaded.run([*LITUNE, *map(str, words)], cwd=PROJECT)
 
 
 def wandb_records(file):

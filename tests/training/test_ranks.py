@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -15,16 +13,16 @@ from litune.config import config as configs
 from litune.config.compose import compose
 from litune.study import runs
 from litune.trial import Outcome, TrialState
+from tests import preloaded
 from tests.in_process import trials
+from tests.preloaded import LITUNE
 
 PROJECT = Path(__file__).parents[1] / "project"
 TWO = ["experiment=own", "trainer.devices=2", "trainer.strategy=ddp", "callbacks.seen._target_=own.Witness"]
 
 
 def litune(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "litune", *map(str, words)], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
+    return preloaded.run([*LITUNE, *map(str, words)], cwd=PROJECT)
 
 
 def epochs_of(directory, trial):
