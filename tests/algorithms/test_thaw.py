@@ -3,6 +3,7 @@ import random
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController
 
 from litune.algorithms import curves
 from litune.algorithms.curves import Points
@@ -195,3 +196,20 @@ def test_the_process_learns_a_curve_and_is_less_sure_away_from_it():
     same, narrowed = curves.predict(theta, at, 2 * tau, ahead, pending=ahead.rows(np.array([2])))
     assert same == pytest.approx(mean)
     assert narrowed[2] < deviation[2]
+
+
+def test_a_decision_takes_one_thread_and_gives_the_others_back(monkeypatch):
+    """On busy cores several wait for one another for longer than they compute."""
+    numpys = ThreadpoolController().select(user_api="blas")
+    meanwhile = []
+
+    def fit(*arguments, **options):
+        meanwhile.extend(library["num_threads"] for library in numpys.info())
+        return kept(*arguments, **options)
+
+    kept = curves.fit
+    monkeypatch.setattr(curves, "fit", fit)
+    with numpys.limit(limits=3):
+        search(Thaw(SPACE, seed=1, steps=STEPS), STEPS)
+        assert {library["num_threads"] for library in numpys.info()} == {3}
+    assert set(meanwhile) == {1}

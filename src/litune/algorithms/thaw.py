@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri
 
+from litune import blas
 from litune.algorithms import curves
 from litune.algorithms.curves import Array, Points
 from litune.algorithms.features import Features
@@ -102,7 +103,8 @@ class Thaw:
             if risen is not None:
                 index, rung = risen
                 return self._go_on(index, runs, left, "promotion", rung)
-        return self._model(rng, runs, left, screening=coin >= 1.0 - settings.screening)
+        with blas.limit(1):
+            return self._model(rng, runs, left, screening=coin >= 1.0 - settings.screening)
 
     def _begin(self, params: Mapping[str, Any], left: float, why: str) -> Decision:
         return Decision(

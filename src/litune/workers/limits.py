@@ -10,6 +10,8 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from litune import blas
+
 _PR_SET_PDEATHSIG = 1
 _OMP_PAUSE_HARD = 2
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,6 +50,7 @@ def use_threads(threads: int) -> None:
     """Hold this process and the processes it starts to so many threads, before its first operation on a tensor."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
+    blas.limit(threads)
     import torch
 
     torch.set_num_threads(threads)

@@ -3,10 +3,12 @@
 import os
 import signal
 import time
+from functools import cache
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from threadpoolctl import ThreadpoolController
 from torch.utils.data import DataLoader, TensorDataset
 
 
@@ -38,8 +40,7 @@ class Tiny(pl.LightningModule):
         noise = torch.rand(()) * 1e-3  # the seed's doing: the same in every process
         if self.current_epoch == 1 and h.ending in ("nan", "infinite"):
             value = float(h.ending[:3])
-        told = {int(os.environ[name]) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        self.log("threads", float(torch.get_num_threads() if told == {torch.get_num_threads()} else -1))
+        self.log("threads", _threads())
         self.log("score", torch.tensor(value, dtype=torch.float64) + noise)
 
     def test_step(self, batch, batch_idx) -> None:
@@ -47,6 +48,20 @@ class Tiny(pl.LightningModule):
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def _threads() -> float:
+    """Return how many threads torch, NumPy and what is loaded from now on compute with; -1 if they disagree."""
+    told = {int(os.environ[name]) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    told |= {torch.get_num_threads(), *(library["num_threads"] for library in _blas().info())}
+    return float(told.pop() if len(told) == 1 else -1)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    found = ThreadpoolController().select(user_api="blas")
+    assert found.info()
+    return found
 
 
 def _waits(hold: Path, number: int) -> bool:
