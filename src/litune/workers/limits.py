@@ -61,6 +61,9 @@ def rest_threads() -> None:
 
     They are there as soon as anything was computed by several threads; the next such operation starts them again.
     """
+    tasks = Path("/proc/self/task")
+    if tasks.exists() and len(list(tasks.iterdir())) == 1:  # what follows takes milliseconds
+        return
     maps = Path("/proc/self/maps")
     lines = maps.read_text().splitlines() if maps.exists() else []
     for library in {line.split(maxsplit=5)[-1] for line in lines if "libgomp" in line}:  # torch's, scikit-learn's
