@@ -4,7 +4,6 @@ multiprocessing's server imports torch and all the rest once for a worker of pyt
 """
 
 import atexit
-import contextlib
 import multiprocessing
 import os
 import subprocess
@@ -44,7 +43,7 @@ def run(
 
 def helpers() -> set[int]:
     """Return the processes that are there for run(): the server, and multiprocessing's keeper of shared things."""
-    found = {forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid}  # type: ignore[attr-defined]
+    found = {forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid}
     return found - {None}
 
 
@@ -58,12 +57,7 @@ def _become(words: list[str], cwd: Path, env: dict[str, str], out: Path, err: Pa
     os.chdir(cwd)
     sys.argv = [str(Path(litune.__file__).with_name("__main__.py")), *words]
     sys.path[:0] = [str(cwd), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
-    code: object = 1
     try:
-        code = cli.main(words)
-    except SystemExit as stop:
-        code = stop.code
+        sys.exit(cli.main(words))
     finally:
-        with contextlib.suppress(BrokenPipeError):
-            atexit._run_exitfuncs()  # which multiprocessing's children leave out
-    sys.exit(code)
+        atexit._run_exitfuncs()  # which multiprocessing's children leave out
