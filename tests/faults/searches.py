@@ -80,6 +80,14 @@ def processes(runs: Path, driver: int) -> list[int]:
     return sorted(pid for pid in found if state_of(pid) not in ("Z", ""))
 
 
+def trains(pid: int) -> bool:
+    """Return whether the process writes to a trial's log: a child of the warm parent that waits for a job does not."""
+    try:
+        return Path(f"/proc/{pid}/fd/1").readlink().name == "log.txt"
+    except OSError:
+        return False
+
+
 def state_of(pid: int) -> str:
     """Return the process's state as proc(5) has it: R, S, T, Z, ...; empty if it is gone."""
     return (_stat(pid) or [""])[0]

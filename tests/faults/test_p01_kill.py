@@ -19,6 +19,7 @@ from tests.faults.searches import (
     processes,
     start,
     table,
+    trains,
     wait_for,
 )
 from tests.faults.tallies import count, tally
@@ -88,16 +89,22 @@ def test_a_killed_search_is_continued_to_the_same_table(
             more -= kills
 
 
-@pytest.mark.parametrize("victim", ["trial", "warm parent"])
+@pytest.mark.parametrize("victim", ["trial", "child that waits for a job", "warm parent"])
 def test_a_killed_worker_changes_nothing(victim: str, undisturbed: list[tuple[str, ...]], tmp_path: Path) -> None:
     driver = start(command(tmp_path, *TPE))
-    for goal in (2, 8):
-        assert wait_for(lambda at=goal: ended(tmp_path) >= at, 120)
+
+    def victims() -> list[int]:
         family = [pid for pid in processes(tmp_path, driver.pid) if pid != driver.pid]
         parents = [pid for pid in family if parent_of(pid) == driver.pid]
-        victims = parents if victim == "warm parent" else [pid for pid in family if pid not in parents]
-        if victims:
-            os.kill(victims[0], signal.SIGKILL)
+        if victim == "warm parent":
+            return parents
+        return [pid for pid in family if pid not in parents and trains(pid) == (victim == "trial")]
+
+    for goal in (2, 8):
+        assert wait_for(lambda at=goal: ended(tmp_path) >= at, 120)
+        assert wait_for(victims, 10)
+        with contextlib.suppress(ProcessLookupError, IndexError):  # one that has just ended
+            os.kill(victims()[0], signal.SIGKILL)
     assert driver.wait(timeout=200) == 0
     assert not processes(tmp_path, driver.pid)
     assert table(tmp_path) == undisturbed

@@ -21,6 +21,7 @@ from tests.faults.searches import (
     start,
     state_of,
     table,
+    trains,
     wait_for,
 )
 from tests.faults.tallies import count, tally
@@ -33,7 +34,7 @@ def family_of(runs: Path, driver: int) -> tuple[int, list[int]]:
     def look() -> bool:
         family = [pid for pid in processes(runs, driver) if pid != driver]
         parents = [pid for pid in family if parent_of(pid) == driver]
-        trials[:] = [*parents, *(pid for pid in family if parent_of(pid) in parents)]
+        trials[:] = [*parents, *(pid for pid in family if parent_of(pid) in parents and trains(pid))]
         return len(parents) == 1 and len(trials) > 1
 
     assert wait_for(look, 60)

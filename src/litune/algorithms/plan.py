@@ -25,6 +25,9 @@ class Plan(Protocol):
 
     total: int
 
+    def prepare(self, rows: Rows) -> None:
+        """Make the next decision, if it may be made by now, so that next() has it at hand."""
+
     def next(self, rows: Rows) -> tuple[int, Decision] | None:
         """Return the next decision and its number, now made; None if none may be before another ends, or ever."""
 
@@ -42,16 +45,22 @@ class WholeTrials:
         self.total = total
         self._suggester, self._lag, self._steps = suggester, lag, steps
         self._frontier = 0  # every trial below it has ended
+        self._ahead: Decision | None = None
         for number, row in sorted(rows.items()):
             suggester.restore(number, row.params, lambda other: rows[other].outcome())
 
+    def prepare(self, rows: Rows) -> None:
+        """Choose the next trial's params, if it may start by now."""
+        number = len(rows)
+        if self._ahead is None and number < self.total and number - self._lag < self._ended(rows):
+            params = self._suggester.suggest(number, lambda other: rows[other].outcome())
+            self._ahead = Decision(trial=None, params=params, until=self._steps, why="new")
+
     def next(self, rows: Rows) -> tuple[int, Decision] | None:
         """Return the next trial."""
-        number = len(rows)
-        if number >= self.total or number - self._lag >= self._ended(rows):
-            return None
-        params = self._suggester.suggest(number, lambda other: rows[other].outcome())
-        return number, Decision(trial=None, params=params, until=self._steps, why="new")
+        self.prepare(rows)
+        decision, self._ahead = self._ahead, None
+        return (len(rows), decision) if decision else None
 
     def over(self, rows: Rows) -> bool:
         """Say whether all trials have ended."""
@@ -97,6 +106,10 @@ class Legs:
         self._walk(rows)
         self._ahead: Decision | None = None
         self._seen: dict[int, tuple[TrialRow, bool, Run]] = {}
+
+    def prepare(self, rows: Rows) -> None:
+        """Decide on the next leg, if that may be done by now."""
+        self._look(rows)
 
     def next(self, rows: Rows) -> tuple[int, Decision] | None:
         """Return the next leg."""

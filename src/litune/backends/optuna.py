@@ -26,3 +26,4 @@ def run(study: Study, workers: Workers, view: View) -> None:
                 study.tell(job.number, Outcome.from_json(message))
         study.commit()
         view.refresh()
+        study.prepare()

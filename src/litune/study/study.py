@@ -89,6 +89,11 @@ class Study:
         """Whether search.timeout is over: what runs now is left, and run again by the same command."""
         return self.seconds_left is not None and self.seconds_left <= 0
 
+    def prepare(self) -> None:
+        """Decide what the next job is, where that is certain already: for a time in which workers are busy."""
+        if not (self.stopped or self._spent_out()):
+            self.plan.prepare(self.rows)
+
     def ask(self) -> Job | None:
         """Return the next job, recorded as running; None if none may start before another ends, or none is left."""
         interrupts.check()

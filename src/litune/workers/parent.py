@@ -1,4 +1,4 @@
-"""The warm parent: forks one child a request, keeps its deadline, and says how it ended.
+"""The warm parent: has one child a job, forked ahead, keeps its deadline, and says how it ended.
 
 It never computes on a tensor, starts no thread and makes no CUDA context, so a child finds everything untouched.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import selectors
@@ -16,18 +15,19 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from litune import blas, processes
 from litune.trial import FailureClass, Job
 from litune.workers import limits
-from litune.workers.child import base_config, execute, failed
+from litune.workers.child import base_config, failed
+from litune.workers.forked import Forked, fork
 
 LISTEN = b"l"  # says that a descriptor on the control connection is a listening socket; else it is a client's
 GRACE = 3.0  # seconds between SIGTERM and SIGKILL
+_QUIET = 0.05  # seconds without news after which the next child is forked: a trial has come through its start by then
 _BUFFER = 1 << 20
 
 Message = dict[str, Any]
@@ -48,11 +48,10 @@ def warmed(steps: Iterable[Warm]) -> Iterator[Message]:
 
 @dataclass
 class _Client:
-    """A connection, and the child that works for it once the request is complete."""
+    """A connection, and the child that works for it once the job is there."""
 
     connection: socket.socket
     text: bytes = b""
-    fds: list[int] = field(default_factory=list)
     pid: int = 0
     started: float = 0.0
     timeout: float | None = None
@@ -60,17 +59,16 @@ class _Client:
 
 
 class Parent:
-    """Serve requests until the control connection closes, or nobody has asked for `idle` seconds."""
+    """Serve requests until the control connection closes."""
 
-    def __init__(self, *, control: socket.socket | None = None, idle: float | None = None) -> None:
+    def __init__(self, control: socket.socket) -> None:
         self._selector = selectors.DefaultSelector()
         self._clients: dict[int, _Client] = {}
-        self._idle, self._last_use = idle, time.monotonic()
+        self._next: Forked | None = None  # the child that the next job gets
         processes.adopt_orphans()
         self._control = control
         self._listener: socket.socket | None = None
-        if control is not None:
-            self._selector.register(control, selectors.EVENT_READ, self._on_control)
+        self._selector.register(control, selectors.EVENT_READ, self._on_control)
         self._wake, wake = socket.socketpair()
         for end in (self._wake, wake):
             end.setblocking(False)
@@ -89,13 +87,17 @@ class Parent:
         self._serving = True
         try:
             while self._serving:
-                for key, _ in self._selector.select(self._wait()):
+                news = self._selector.select(self._wait())
+                for key, _ in news:
                     key.data(key.fileobj)
+                if not (news or self._next):
+                    with contextlib.suppress(OSError):  # no room for one: the next job's trial meets it again
+                        self._next = fork(self._leave)
                 self._deadlines()
                 self._reap()
-                idle = not self._clients and time.monotonic() - self._last_use > (self._idle or float("inf"))
-                self._serving &= not idle
         finally:
+            if self._next:
+                self._next.end()
             processes.end_descendants()
 
     def _on_control(self, control: socket.socket) -> None:
@@ -120,17 +122,15 @@ class Parent:
         connection.setblocking(False)
         self._clients[connection.fileno()] = _Client(connection)
         self._selector.register(connection, selectors.EVENT_READ, self._on_client)
-        self._last_use = time.monotonic()
 
     def _on_client(self, connection: socket.socket) -> None:
         client = self._clients[connection.fileno()]
         try:
-            data, fds, _, _ = socket.recv_fds(connection, _BUFFER, 3)
+            data = connection.recv(_BUFFER)
         except BlockingIOError:
             return
         except OSError:
-            data, fds = b"", []
-        client.fds += fds
+            data = b""
         client.text += data
         if not data:  # the client is gone: so is its trial
             self._selector.unregister(connection)
@@ -140,55 +140,28 @@ class Parent:
             else:
                 self._forget(client)
             return
-        while b"\n" in client.text:
-            line, client.text = client.text.split(b"\n", 1)
-            request = json.loads(line)
-            if not client.pid:
-                self._start(client, request)
-            elif "signal" in request:
-                limits.kill_group(client.pid, int(request["signal"]))
+        if b"\n" in data and not client.pid:
+            self._start(client, Job.from_json(json.loads(client.text)["job"]))
 
-    def _start(self, client: _Client, request: dict[str, Any]) -> None:
-        if job := request.get("job"):
-            client.timeout = job["timeout"]
-            with contextlib.suppress(Exception):  # the trial meets it again, and tells it
-                base_config(Job.from_json(job))
-        client.started = time.monotonic()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        parent = os.getpid()
-        limits.rest_threads()  # of a user's setup that has computed something
-        client.pid = os.fork()
-        if client.pid == 0:
-            self._become_child(client, request, parent)
-        with contextlib.suppress(OSError):  # the child does the same; whoever is first
-            os.setpgid(client.pid, client.pid)
-        for fd in client.fds:
-            os.close(fd)
-        client.fds.clear()
+    def _start(self, client: _Client, job: Job) -> None:
+        with contextlib.suppress(Exception):  # the trial meets it again, and tells it
+            base_config(job)
+        client.timeout, client.started = job.timeout, time.monotonic()
+        while not client.pid:
+            child, self._next = self._next or fork(self._leave), None
+            try:
+                child.hand(job, client.connection)
+                client.pid = child.pid
+            except OSError:  # somebody has ended it
+                child.end()
 
-    def _become_child(self, client: _Client, request: dict[str, Any], parent: int) -> None:
-        status = 1
-        try:
-            os.setpgid(0, 0)
-            limits.die_with_parent(parent)
-            processes.adopt_orphans()  # what it leaves behind is the warm parent's at its end, never another trial's
-            os.register_at_fork(after_in_child=limits.die_with_parent)
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._selector.close()
-            inherited = [self._control, self._listener, self._wake, self._wake_in]
-            inherited += [other.connection for other in self._clients.values() if other is not client]
-            for one in inherited:
-                if one is not None:
-                    one.close()
-            client.connection.setblocking(True)
-            status = _work(client, request)
-        finally:
-            with contextlib.suppress(Exception):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(status)
+    def _leave(self) -> None:
+        """Let go, in a new child, of what is the parent's."""
+        self._selector.close()
+        inherited = [self._control, self._listener, self._wake, self._wake_in]
+        for one in [*inherited, *(client.connection for client in self._clients.values())]:
+            if one is not None:
+                one.close()
 
     def _on_child(self, wake: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -199,7 +172,8 @@ class Parent:
             pid, status = os.waitpid(client.pid, os.WNOHANG)
             if pid:
                 limits.kill_group(pid)  # what the trial started and left behind, if it stayed in the group
-                processes.end_descendants(but=[other.pid for other in self._clients.values() if other is not client])
+                others = [other.pid for other in self._clients.values() if other is not client]
+                processes.end_descendants(but=[*others, *([self._next.pid] if self._next else [])])
                 self._say_goodbye(client, os.waitstatus_to_exitcode(status))
                 self._forget(client)
 
@@ -226,13 +200,12 @@ class Parent:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(client.connection)
         client.connection.close()
-        self._last_use = time.monotonic()
 
     def _wait(self) -> float | None:
         now = time.monotonic()
         ends = [client.started + client.timeout - now for client in self._clients.values() if client.timeout]
-        if self._idle is not None:
-            ends.append(self._idle)
+        if self._clients and not self._next:
+            ends.append(_QUIET)
         return max(0.05, min(ends)) if ends else None
 
     def _deadlines(self) -> None:
@@ -242,44 +215,3 @@ class Parent:
                 over = now - client.started - client.timeout
                 client.ended_by = "deadline"
                 limits.kill_group(client.pid, signal.SIGKILL if over > GRACE else signal.SIGTERM)
-
-
-def _work(client: _Client, request: dict[str, Any]) -> int:
-    """Do what the request asks, in the child; return the exit code."""
-    if "command" in request:
-        return _run_command(client, request["command"])
-    job = Job.from_json(request["job"])
-    Path(job.directory).mkdir(parents=True, exist_ok=True)
-    log = os.open(f"{job.directory}/log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    null = os.open(os.devnull, os.O_RDONLY)
-    for fd, onto in ((null, 0), (log, 1), (log, 2)):
-        os.dup2(fd, onto)
-    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a notebook has put others in their place
-    # a child may touch CUDA, and the check that must not is asked for at every step of an optimizer
-    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    os.environ[processes.MARK] = job.directory
-    limits.use_devices(job.devices)
-    limits.use_memory(job.memory_gb)
-
-    def send(message: dict[str, Any]) -> None:
-        client.connection.sendall(json.dumps(message).encode() + b"\n")
-
-    outcome = execute(job, send)
-    send({"type": "outcome", **outcome.to_json()})
-    return 0
-
-
-def _run_command(client: _Client, command: dict[str, Any]) -> int:
-    """Run `module:function` of a command line as a process of its own would: its environment, directory and streams."""
-    for fd, onto in zip(client.fds, (0, 1, 2), strict=True):
-        os.dup2(fd, onto)
-    os.environ.clear()
-    os.environ.update(command["env"])
-    os.chdir(command["cwd"])
-    sys.argv = command["argv"]
-    module, function = command["entry"].split(":")
-    main: Callable[[], int] = getattr(importlib.import_module(module), function)
-    try:
-        return int(main() or 0)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1

@@ -158,7 +158,7 @@ def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
         for answer in warmed(warm):
             control.send(json.dumps(answer).encode())
         limits.outlive_parent()  # the closed control connection tells it, and it ends its children first
-        Parent(control=control).serve()
+        Parent(control).serve()
         status = 0
     finally:
         os._exit(status)

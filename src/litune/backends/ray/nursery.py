@@ -139,7 +139,7 @@ def _serve(control: int, listener: int) -> None:
 
     for _answer in warmed(warm_up(configs.from_plain(about["config"]), space_file.parse(about["space"]))):
         pass  # the driver has had the same ones
-    parent = Parent(control=socket.socket(fileno=control))
+    parent = Parent(socket.socket(fileno=control))
     parent.listen(socket.socket(fileno=listener))
     parent.serve()
 
