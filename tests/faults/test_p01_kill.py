@@ -26,7 +26,7 @@ from tests.faults.tallies import count, tally
 from tests.in_process import search
 
 BACKENDS = ("local", "optuna", "ray", "nni")  # a search on `local` is one process
-A_SEARCH = 10  # kills of one search, half of them of all its processes; then it is left to end
+A_SEARCH = 6  # kills of one search, half of them of all its processes; then it is left to end
 PACE = 0.6  # seconds within which the next kill falls, once the search has moved on
 STRIDE = 5  # trials that end before it at most
 MOST = 2 * STRIDE * A_SEARCH  # trials: more than have begun when the last kill falls
