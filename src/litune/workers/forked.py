@@ -18,6 +18,8 @@ from litune.trial import Job
 from litune.workers import limits
 from litune.workers.child import execute
 
+_PATIENCE = 5.0  # seconds for a child to take its job: one that somebody has stopped does not
+
 Message = dict[str, Any]
 
 
@@ -29,7 +31,7 @@ class Forked:
     desk: socket.socket
 
     def hand(self, job: Job, connection: socket.socket) -> None:
-        """Have it run the job's trial, and tell this connection of it; OSError if the child is gone."""
+        """Have it run the job's trial, and tell this connection of it; OSError if the child is gone, or stopped."""
         with self.desk:
             socket.send_fds(self.desk, [b"j"], [connection.fileno()])
             self.desk.sendall(json.dumps(job.to_json()).encode())
@@ -47,6 +49,7 @@ def fork(leave: Callable[[], None]) -> Forked:
     sys.stderr.flush()
     limits.rest_threads()  # of a user's setup that has computed something
     ours, theirs = socket.socketpair()
+    ours.settimeout(_PATIENCE)
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
