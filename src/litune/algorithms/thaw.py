@@ -42,7 +42,7 @@ class Settings:
     growth: float = 1.4
     share: float = 0.1
     first: int = 1
-    design: int = 4
+    design: int = 8
     kept: int = 256
     fitted: int = 128
     fit_steps: int = 10
