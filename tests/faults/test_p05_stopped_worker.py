@@ -86,6 +86,22 @@ def test_a_stopped_worker_changes_nothing_when_it_goes_on(undisturbed: list[tupl
                 assert torch.load(kept, weights_only=True)["state_dict"]
 
 
+def test_a_child_stopped_while_it_waits_for_a_job_gets_none(undisturbed: list[tuple[str, ...]], tmp_path: Path) -> None:
+    driver = start(command(tmp_path, *TPE), env=environment(tmp_path))
+
+    def waiting() -> list[int]:
+        parent, _ = family_of(tmp_path, driver.pid)
+        return [pid for pid in processes(tmp_path, driver.pid) if parent_of(pid) == parent and not trains(pid)]
+
+    assert wait_for(lambda: ended(tmp_path) >= 2, 120)
+    assert wait_for(waiting, 10)
+    stopped = waiting()[0]
+    os.kill(stopped, signal.SIGSTOP)
+    assert driver.wait(timeout=200) == 0
+    assert state_of(stopped) == ""
+    assert table(tmp_path) == undisturbed
+
+
 def test_a_worker_stopped_beyond_its_deadline_is_ended_and_the_search_goes_on(tmp_path: Path) -> None:
     driver = start(command(tmp_path, *TPE, "search.trial_timeout=5"), env=environment(tmp_path))
     assert wait_for(lambda: ended(tmp_path) >= 1, 120)

@@ -91,7 +91,7 @@ class Study:
 
     def prepare(self) -> None:
         """Decide what the next job is, where that is certain already: for a time in which workers are busy."""
-        if not (self.stopped or self._spent_out()):
+        if not (self.stopped or self.overdue or self._spent_out()):
             self.plan.prepare(self.rows)
 
     def ask(self) -> Job | None:

@@ -19,6 +19,7 @@ from litune.workers import limits
 from litune.workers.child import execute
 
 _PATIENCE = 5.0  # seconds for a child to take its job: one that somebody has stopped does not
+_TAKEN = b"t"
 
 Message = dict[str, Any]
 
@@ -35,6 +36,9 @@ class Forked:
         with self.desk:
             socket.send_fds(self.desk, [b"j"], [connection.fileno()])
             self.desk.sendall(json.dumps(job.to_json()).encode())
+            self.desk.shutdown(socket.SHUT_WR)
+            if self.desk.recv(1) != _TAKEN:
+                raise ConnectionResetError
 
     def end(self) -> None:
         """End one that has no work, and wait until it is gone."""
@@ -86,6 +90,8 @@ def _wait(desk: socket.socket) -> int:
         if not fds:  # the parent has no job for it
             return 0
         job = Job.from_json(json.load(text))
+        desk.sendall(_TAKEN)
+    os.set_inheritable(fds[0], False)  # else what the trial starts holds the connection open
     connection = socket.socket(fileno=fds[0])
     connection.setblocking(True)
     _run_trial(job, connection)

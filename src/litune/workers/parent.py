@@ -91,7 +91,7 @@ class Parent:
                 for key, _ in news:
                     key.data(key.fileobj)
                 if not (news or self._next):
-                    with contextlib.suppress(OSError):  # no room for one: the next job's trial meets it again
+                    with contextlib.suppress(OSError):  # no room for one now
                         self._next = fork(self._leave)
                 self._deadlines()
                 self._reap()
@@ -152,7 +152,7 @@ class Parent:
             try:
                 child.hand(job, client.connection)
                 client.pid = child.pid
-            except OSError:  # somebody has ended it
+            except OSError:  # somebody has ended or stopped it
                 child.end()
 
     def _leave(self) -> None:

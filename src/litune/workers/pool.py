@@ -47,17 +47,26 @@ class Workers:
 
     def start(self, job: Job) -> None:
         """Start the job's trial."""
-        ours, theirs = socket.socketpair()
         try:
-            socket.send_fds(self._control, [b"c"], [theirs.fileno()])
+            ours = self._connect()
         except OSError:
             self._restart()
-            socket.send_fds(self._control, [b"c"], [theirs.fileno()])
-        theirs.close()
+            ours = self._connect()
         ours.sendall(json.dumps({"job": job.to_json()}).encode() + b"\n")
         self._jobs[ours.fileno()] = job
         self._text[ours.fileno()] = b""
         self._selector.register(ours, selectors.EVENT_READ)
+
+    def _connect(self) -> socket.socket:
+        """Return a new connection with the parent; OSError if somebody has ended it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._control, [b"c"], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return ours
 
     def poll(self, seconds: float) -> Iterator[tuple[Job, Message]]:
         """Wait up to so many seconds for news; yield (job, message): a `report`, or the one `outcome` of a job."""
