@@ -41,15 +41,17 @@ def family_of(runs: Path, driver: int) -> tuple[int, list[int]]:
     return trials[0], trials[1:]
 
 
-def stop_one(runs: Path, driver: int) -> int:
-    """Stop a trial, and return it."""
+def stop_one(runs: Path, driver: int, *, training: bool = True) -> int:
+    """Stop a trial, or the child that waits for a job, and return it."""
     for _ in range(50):
-        _, [pid, *_] = family_of(runs, driver)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-            if wait_for(lambda one=pid: state_of(one) == "T", 0.5):
-                return pid
-    raise AssertionError("every trial had ended before it could be stopped")
+        parent, _ = family_of(runs, driver)
+        for pid in [pid for pid in processes(runs, driver) if parent_of(pid) == parent and trains(pid) == training]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                if wait_for(lambda one=pid: state_of(one) == "T", 0.5) and trains(pid) == training:
+                    return pid
+                os.kill(pid, signal.SIGCONT)
+    raise AssertionError("whoever was to be stopped had ended before, or got a job")
 
 
 def written(runs: Path) -> dict[str, bytes]:
@@ -88,15 +90,8 @@ def test_a_stopped_worker_changes_nothing_when_it_goes_on(undisturbed: list[tupl
 
 def test_a_child_stopped_while_it_waits_for_a_job_gets_none(undisturbed: list[tuple[str, ...]], tmp_path: Path) -> None:
     driver = start(command(tmp_path, *TPE), env=environment(tmp_path))
-
-    def waiting() -> list[int]:
-        parent, _ = family_of(tmp_path, driver.pid)
-        return [pid for pid in processes(tmp_path, driver.pid) if parent_of(pid) == parent and not trains(pid)]
-
     assert wait_for(lambda: ended(tmp_path) >= 2, 120)
-    assert wait_for(waiting, 10)
-    stopped = waiting()[0]
-    os.kill(stopped, signal.SIGSTOP)
+    stopped = stop_one(tmp_path, driver.pid, training=False)
     assert driver.wait(timeout=200) == 0
     assert state_of(stopped) == ""
     assert table(tmp_path) == undisturbed
