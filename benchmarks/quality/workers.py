@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("runs/workers.jsonl"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--arms", nargs="*", default=list(ARMS))
+    parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--workers", type=int, nargs="*", default=COUNTS)
     parser.add_argument("--lags", type=float, nargs="*", default=(1.0,), help="as shares of the workers, at least 4")
     given = parser.parse_args()
