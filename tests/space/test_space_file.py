@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from litune.errors import InputError
@@ -168,6 +168,7 @@ def mutated(draw):
 
 
 @given(content=mutated() | st.binary(max_size=60) | st.lists(pieces, max_size=12).map(b"".join))
+@example(content=b"b: {11e-300: choice, _value: [1]}")  # a number for a name
 @settings(max_examples=250, deadline=None)
 @pytest.mark.parametrize("suffix", ["json", "yaml"])
 def test_any_bytes_are_a_space_or_an_input_error(tmp_path_factory, suffix, content):

@@ -104,7 +104,7 @@ class _Reader:
             return False
         for name in spec:
             if name not in ("_type", "_value"):
-                near = nearest(name, ("_type", "_value"))
+                near = nearest(str(name), ("_type", "_value"))
                 self.wrong(f"{place}.{name}", key, repr(name), f"only _type and _value, {_FORM}", near)
         for name in ("_type", "_value"):
             if name not in spec:

@@ -7,6 +7,7 @@ import importlib
 import math
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,10 +77,10 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
         contextlib.nullcontext() if settings.address else _watched(),
         lean.nodes() if alone else contextlib.nullcontext(),
     ):
-        _init(options, settings.address)
-        interrupts.take_back()  # Ray ends its driver on SIGTERM, whatever there is to do first
         leaving = threading.Event()
         try:
+            _init(options, settings.address)
+            interrupts.take_back()  # Ray ends its driver on SIGTERM, whatever there is to do first
             if not settings.address:
                 threading.Thread(target=_leave_with, args=[_pillars(), leaving], daemon=True).start()
             with interrupts.held_back():
@@ -95,10 +96,11 @@ def _init(options: dict[str, Any], address: str | None) -> None:
     import ray
 
     try:
-        try:
-            ray.init(**options)
-        except ConnectionAbortedError:  # a cluster's client server starts one for each client, which fails at times
-            ray.init(**options)
+        with contextlib.nullcontext() if address else _undisturbed():
+            try:
+                ray.init(**options)
+            except ConnectionAbortedError:  # a cluster's client server starts one for each client, which fails at times
+                ray.init(**options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
             raise SearchFailed(f"Ray did not start: {error}") from error
@@ -106,6 +108,21 @@ def _init(options: dict[str, Any], address: str | None) -> None:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         cure = " ".join(dict.fromkeys([lines[0], lines[-1]]))  # between them lies Ray's traceback
         raise InputError(Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)) from error
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Start and join processes that a closed terminal does not end: else Ray's C++ ends this one as it connects.
+
+    They inherit the mask of signals (sigprocmask(2)), to which Ray itself adds Ctrl-C; this process ends them, once it
+    has joined them, as Ray cannot be left half-way.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        with interrupts.held_back():
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
