@@ -129,6 +129,16 @@ class TestOneCommand:
         reference = search("local", "search.algorithm=random", "search.trials=8")
         assert meaning(table_of(tmp_path)) == meaning(reference)
 
+    def test_a_hangup_leaves_rays_processes_to_the_driver(self, tmp_path):
+        process = start(tmp_path, "search.algorithm=random", "search.trials=8")
+        wait_for_line(process, "trial 1 ")
+        for one in ray_of(process.pid):
+            if _command(one).split(b"\0")[0].endswith((b"gcs_server", b"raylet")):
+                os.kill(one, signal.SIGHUP)
+        said = process.communicate()[0]
+        assert process.returncode == 0, said
+        assert_nothing_left_of(process)
+
     @pytest.mark.parametrize("victim", ["gcs_server", "raylet"])
     def test_a_killed_head_ends_the_search_at_once_and_the_same_command_continues(self, tmp_path, victim):
         process = start(tmp_path, "search.algorithm=random", "search.trials=8")
