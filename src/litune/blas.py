@@ -6,7 +6,7 @@ threads spin while they wait for one another, and how many there are may show in
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,12 @@ def libraries() -> ThreadpoolController:
 
 
 def limit(threads: int) -> AbstractContextManager[Any]:
-    """Hold them to so many threads from now on, in a with statement until its end."""
+    """Hold them to so many threads from now on, in a with statement until its end.
+
+    Nothing is said to those that are held to it already: OpenBLAS would start threads for it in a forked process, to spin
+    for a twentieth of a second.
+    """
+    if all(library.num_threads == threads for library in libraries().lib_controllers):
+        return nullcontext()
     limited: AbstractContextManager[Any] = libraries().limit(limits=threads)
     return limited

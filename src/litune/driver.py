@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from litune import backends, interrupts, processes
+from litune import backends, blas, interrupts, parallelism, processes
 from litune.config import config as configs
 from litune.errors import InputError, Problem, SearchFailed
 from litune.space.space import Space
@@ -110,6 +110,8 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
             training.load_ahead(config)
         except Exception as error:  # noqa: BLE001 - the user's code; what it raises is told once, before any trial
             return {"problems": [vars(_data_problem(error))]}
+        blas.libraries.cache_clear()  # of a search that this process has had before
+        limits.use_threads(parallelism.threads_of(config))  # as its trials will, who then find it done
         return {}
 
     return [classes, data]

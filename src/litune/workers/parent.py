@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from litune import blas, processes
+from litune import processes
 from litune.trial import FailureClass, Job
 from litune.workers import limits
 from litune.workers.child import base_config, failed
@@ -40,8 +40,6 @@ def warmed(steps: Iterable[Warm]) -> Iterator[Message]:
     metadata.entry_points = metadata.entry_points().select  # else each Trainer looks through all that is installed
     for step in steps:
         yield step()
-    blas.libraries.cache_clear()  # of a search that this process has had before
-    blas.libraries()  # which takes longer to find than a trial to start
     gc.freeze()  # else a child's first collection writes to, and so copies, every page it shares
     gc.enable()
 

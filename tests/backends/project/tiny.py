@@ -21,6 +21,7 @@ class Tiny(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.layer = torch.nn.Linear(2, 1)
+        self.born_among = len(os.listdir("/proc/self/task"))
 
     def training_step(self, batch, _batch_idx):
         return self.layer(batch[0]).square().mean()
@@ -41,6 +42,7 @@ class Tiny(pl.LightningModule):
         if self.current_epoch == 1 and h.ending in ("nan", "infinite"):
             value = float(h.ending[:3])
         self.log("threads", _threads())
+        self.log("born_among", float(self.born_among))
         self.log("score", torch.tensor(value, dtype=torch.float64) + noise)
 
     def test_step(self, batch, batch_idx) -> None:
