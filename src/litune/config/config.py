@@ -75,8 +75,10 @@ def sealed(config: DictConfig) -> DictConfig:
     return config
 
 
-def merge(config: DictConfig, params: Mapping[str, Any]) -> DictConfig:
+def merge(config: DictConfig, params: Mapping[str, Any], *, keep: bool = True) -> DictConfig:
     """Return a new read-only config with the params (dotted key -> value) in it; raise InputError for all that misfit.
+
+    A config that need not be kept is changed itself: copying one takes the most of this.
 
     Values are cast to the field's type: numpy scalars, 64.0 for an int; 0.5 for an int is an error. In an open section
     the type is that of the value it replaces; targets.typed() casts by the signature.
@@ -84,7 +86,7 @@ def merge(config: DictConfig, params: Mapping[str, Any]) -> DictConfig:
     `KEY._name` chooses among sections (NNI's nested choice): KEY is replaced by {_target_: name} where the name is an
     import path (it has a dot), else by {_name: name} as NNI hands it over; the chosen section's other params follow.
     """
-    merged = copy.deepcopy(config)
+    merged = copy.deepcopy(config) if keep else config
     OmegaConf.set_readonly(merged, None)
     chosen = {key.removesuffix(CHOICE_SUFFIX): value for key, value in params.items() if key.endswith(CHOICE_SUFFIX)}
     problems = []

@@ -39,21 +39,21 @@ class EpochSeeds:
     on_fit_start, the later ones in on_train_epoch_start; batch 0 is seeded again, after the iterator was made.
     """
 
-    def __init__(self, seed: int, seed_everything: Callable[[int], Any]) -> None:
-        self._seed, self._seed_everything = seed, seed_everything
+    def __init__(self, seed: int, seed_all: Callable[[int], Any]) -> None:
+        self._seed, self._seed_all = seed, seed_all
         self._first = self._epoch = 0
 
     def on_fit_start(self, trainer: Any, _module: Any) -> None:
         """Seed the leg's first epoch, unless a continued one has its iterator already (see load_state_dict)."""
         self._epoch = self._first
         if self._first == 0 or trainer.train_dataloader is None:
-            self._seed_everything(stream(self._seed, self._first))
+            self._seed_all(stream(self._seed, self._first))
 
     def on_train_epoch_start(self, trainer: Any, _module: Any) -> None:
         """Seed a later epoch."""
         self._epoch = trainer.current_epoch
         if self._epoch != self._first:
-            self._seed_everything(stream(self._seed, self._epoch))
+            self._seed_all(stream(self._seed, self._epoch))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epoch that the checkpoint ends."""
@@ -63,12 +63,12 @@ class EpochSeeds:
         """Begin with the epoch after the checkpoint's."""
         self._first = int(state["epoch"]) + 1
         # now, as a configure_optimizers that asks for the number of steps has the iterator made before on_fit_start
-        self._seed_everything(stream(self._seed, self._first))
+        self._seed_all(stream(self._seed, self._first))
 
     def on_train_batch_start(self, trainer: Any, _module: Any, _batch: Any, batch_idx: int) -> None:
         """Seed what follows the making of the train iterator."""
         if batch_idx == 0:
-            self._seed_everything(stream(self._seed, trainer.current_epoch, 1))
+            self._seed_all(stream(self._seed, trainer.current_epoch, 1))
 
 
 class Report:

@@ -47,8 +47,8 @@ def run_trial(config: DictConfig, trial: Trial) -> Outcome:
     return replace(outcome, seconds=time.monotonic() - started)
 
 
-def _seed_epoch(seed: int) -> None:
-    """Seed Python, NumPy and torch, as Lightning's seed_everything has begun."""
+def _seed(seed: int) -> None:
+    """Seed Python, NumPy and torch, as Lightning's seed_everything does."""
     random.seed(seed)
     np.random.seed(seed)
     if torch.accelerator.is_available():
@@ -61,11 +61,12 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
     started = time.monotonic()
     objective = configs.objective(config)
     lightning = lightning_of(config)
-    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    os.environ |= {"PL_GLOBAL_SEED": str(config.seed), "PL_SEED_WORKERS": "1"}  # of seed_everything(workers=True)
+    _seed(config.seed)
     module = build_module(config)
     data = targets.instantiate(config.data) if config.data else None
     report = with_callback(lightning, Report)(trial, objective.metric)
-    seeds = with_callback(lightning, EpochSeeds)(config.seed, _seed_epoch)
+    seeds = with_callback(lightning, EpochSeeds)(config.seed, _seed)
     marks = with_callback(lightning, Marks)(of)
     told = with_callback(lightning, loggers.Hyperparameters)(
         made_of, trial.params, objective.metric, lambda: _score(report, objective)

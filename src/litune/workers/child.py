@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 Send = Callable[[dict[str, Any]], None]
 
 
-def execute(job: Job, send: Send) -> Outcome:
-    """Run the job's trial; `send` is given each report as {"type": "report", "step", "metrics"}."""
+def execute(job: Job, send: Send, *, last: bool = False) -> Outcome:
+    """Run the job's trial; `send` is given each report as {"type": "report", "step", "metrics"}.
+
+    `last` tells that this process will run no other.
+    """
     started = time.monotonic()
     history: dict[int, float] = {}
     config: Any = None
@@ -34,7 +37,7 @@ def execute(job: Job, send: Send) -> Outcome:
         from litune.workers import limits
 
         limits.use_threads(job.threads)
-        config = configs.merge(base_config(job), {**job.params, "seed": job.seed})
+        config = configs.merge(base_config(job), {**job.params, "seed": job.seed}, keep=not last)
         objective = configs.objective(config)
         directory = Path(job.directory)
         directory.mkdir(parents=True, exist_ok=True)

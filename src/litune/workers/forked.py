@@ -115,5 +115,5 @@ def _run_trial(job: Job, connection: socket.socket) -> None:
     def send(message: Message) -> None:
         connection.sendall(json.dumps(message).encode() + b"\n")
 
-    outcome = execute(job, send)
+    outcome = execute(job, send, last=True)
     send({"type": "outcome", **outcome.to_json()})
