@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from litune.training import reporting
 from litune.trial import Job, Outcome, TrialState
 from litune.workers.child import execute
 
@@ -68,14 +69,27 @@ def test_it_goes_on_after_its_last_whole_epoch(whole: Outcome, tmp_path: Path) -
     assert (again.state, again.score, again.history) == (whole.state, whole.score, whole.history)
 
 
+@pytest.mark.parametrize(("seconds", "again"), [(0.0, [4, 5]), (60.0, [2, 3, 4, 5])])
+def test_of_epochs_that_are_no_better_those_are_kept_that_end_some_time_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, again: list[int]
+) -> None:
+    monkeypatch.setattr(reporting, "_SELDOM", seconds)
+    first, _ = run(tmp_path / "whole", lr=0.0)
+    run(tmp_path / "killed", lr=0.0, killed_at=4)
+    outcome, steps = run(tmp_path / "killed", lr=0.0, attempt=1)
+    assert steps == again  # the best epoch was the first
+    assert outcome.history == first.history
+
+
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     whole: Outcome, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path, killed_at=3)
-    last = tmp_path / "checkpoints" / "last.ckpt"
-    shutil.copy(last, tmp_path / "checkpoints" / "before.ckpt")
+    (best,) = (tmp_path / "checkpoints").glob("epoch=*.ckpt")
+    shutil.copy(best, tmp_path / "checkpoints" / "before.ckpt")
     run(tmp_path, attempt=1, killed_at=5)
-    last.write_bytes(last.read_bytes()[:5000])
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.write_bytes(best.read_bytes()[:5000])
     for best in (tmp_path / "checkpoints").glob("epoch=*.ckpt"):
         best.write_bytes(b"")
     again, steps = run(tmp_path, attempt=2)

@@ -9,22 +9,43 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from litune.errors import LituneError, nearest
 from litune.seeds import stream
 from litune.trial import Trial
 
+_SELDOM = 1.0  # seconds between two checkpoints of epochs that are not the last
 
-class LegEnd:
-    """Mixed with the ModelCheckpoint that Lightning calls after all other callbacks: ends the leg once it has saved."""
 
-    report: Report
+class LastEpoch:
+    """Write the checkpoint that a training is continued from, and end the leg. Mixed with Lightning's Checkpoint.
 
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Save the epoch; then pause."""
-        super().on_train_epoch_end(trainer, module)  # type: ignore[misc]  # of the ModelCheckpoint
-        self.report.pause(trainer)
+    Lightning calls the callbacks of that class after all others. The file holds the last epoch of the leg or training;
+    before it, epochs are written that end a second or more after the one that was: what a killed trial can lose.
+    """
+
+    def __init__(self, file: Path, report: Report) -> None:
+        self._file, self._report = file, report
+        self._written = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Any, _module: Any) -> None:
+        """Write the epoch; then pause."""
+        due = _is_last(trainer) or self._report.is_at_end or time.monotonic() - self._written >= _SELDOM
+        if trainer.world_size > 1:
+            due = trainer.strategy.broadcast(due)  # all ranks take part, whatever their clocks say
+        if due and not trainer.fast_dev_run:
+            trainer.save_checkpoint(self._file)
+            self._written = time.monotonic()
+        self._report.pause(trainer)
+
+
+def _is_last(trainer: Any) -> bool:
+    """Whether the training ends with the epoch that it is in."""
+    epochs = trainer.fit_loop.epoch_progress.current.processed
+    ends = 0 <= trainer.max_epochs <= epochs or 0 <= trainer.max_steps <= trainer.global_step
+    return bool(trainer.should_stop or ends)
 
 
 class MetricMissing(LituneError):
@@ -99,11 +120,14 @@ class Report:
         self.began = time.monotonic()
         self.pause(trainer)
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the leg has reached its end."""
+        return self._trial.until is not None and len(self.history) >= self._trial.until
+
     def pause(self, trainer: Any) -> None:
         """End the leg if it has reached its end, unless the training ends there anyway."""
-        until, goes_on = self._trial.until, not trainer.should_stop
-        left = trainer.max_epochs - trainer.fit_loop.epoch_progress.current.processed
-        if until is not None and len(self.history) >= until and goes_on and left > 0:
+        if self.is_at_end and not _is_last(trainer):
             self.paused = trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from litune.objective import Objective
 from litune.targets import functions, targets, twins
 from litune.training import loggers, ranks
 from litune.training.continuing import Marks, fingerprint
-from litune.training.reporting import EpochSeeds, LegEnd, Report
+from litune.training.reporting import EpochSeeds, LastEpoch, Report
 from litune.training.retune import Retune
 from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, TrialState
 
@@ -188,20 +188,13 @@ def build_callbacks(config: DictConfig, lightning: Any, directory: Path, report:
         return None, built
     if not users:
         monitored = {"monitor": config.objective.metric, "mode": config.objective.mode}
-        users = [_checkpoint(lightning, "BestEpoch", folder, filename="{epoch}", **monitored)]
+        best_epoch = {"dirpath": str(folder), "filename": "{epoch}", "enable_version_counter": False}
+        users = [lightning.callbacks.ModelCheckpoint(**best_epoch, **monitored)]
         built += users
     # not by save_last: Lightning then writes last.ckpt only after an epoch that was the best so far
-    last = _checkpoint(lightning, "LastEpoch", folder, LegEnd, filename="last", save_on_train_epoch_end=True)
-    last.report = report
-    built.append(last)
+    built.append(with_callback(lightning, LastEpoch, "Checkpoint")(folder / "last.ckpt", report))
     best = [callback for callback in users if callback.monitor == config.objective.metric]
     return (best or users)[0], built
-
-
-def _checkpoint(lightning: Any, name: str, folder: Path, *hooks: type, **options: Any) -> Any:
-    # of a class of its own, as Lightning refuses two callbacks whose names and triggers are the same
-    kind = type(name, (*hooks, lightning.callbacks.ModelCheckpoint), {})
-    return kind(dirpath=str(folder), enable_version_counter=False, **options)
 
 
 def build_trainer(config: DictConfig, lightning: Any, directory: Path, opened: list[Any], callbacks: list[Any]) -> Any:
@@ -217,6 +210,6 @@ def _absent(section: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str
     return {name: value for name, value in defaults.items() if name in accepted and name not in section}
 
 
-def with_callback(lightning: Any, hooks: type) -> type:
-    """Return the hooks as a callback of this Lightning package."""
-    return type(hooks.__name__, (hooks, lightning.Callback), {"__doc__": hooks.__doc__})
+def with_callback(lightning: Any, hooks: type, kind: str = "Callback") -> type:
+    """Return the hooks as a callback, of this kind, of this Lightning package."""
+    return type(hooks.__name__, (hooks, getattr(lightning.callbacks, kind)), {"__doc__": hooks.__doc__})

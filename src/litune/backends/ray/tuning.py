@@ -103,10 +103,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
 
 
 class Turn(tune.Stopper):  # type: ignore[misc]  # Ray has no types
-    """What is done in each turn of Tune's loop: the ledger is made durable, the picture drawn, the parent looked at."""
+    """What is done in each turn of Tune's loop: the ledger made durable, the picture drawn, the parent looked at."""
 
-    def __init__(self, study: Study, view: View, parent: Parent) -> None:
+    def __init__(self, study: Study, view: View, parent: Parent, *, decides: bool) -> None:
         self._study, self._view, self._parent = study, view, parent
+        self._decides = decides  # whether the study does, not a searcher of Ray's
 
     def __deepcopy__(self, _memo: object) -> Turn:
         """Return itself, as there is one study."""
@@ -127,6 +128,8 @@ class Turn(tune.Stopper):  # type: ignore[misc]  # Ray has no types
         self._parent.look()
         if self._study.done:
             raise Over
+        if self._decides:
+            self._study.prepare()
         return False
 
 
@@ -176,7 +179,7 @@ def run(study: Study, workers: Workers, view: View, config: DictConfig) -> None:
             search_alg=StudySearcher(study, suggest, about, most),
             scheduler=scheduler,
             num_samples=-1,
-            stop=Turn(study, view, parent),
+            stop=Turn(study, view, parent, decides=suggest is None),
             reuse_actors=True,
             raise_on_failed_trial=False,
             trial_name_creator=_name,
