@@ -20,18 +20,28 @@ from litune.config.schema import NAME_PATTERN, OPEN_SECTIONS, Config
 from litune.errors import InputError, Problem, nearest
 from litune.parallelism import LAG, lag_of
 from litune.space import enqueued, space_file
+from litune.space.parameters import Float, Normal, Parameter
 from litune.space.space import Space, name_of
+from litune.targets.signatures import TARGET
 
 SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks", "function")
 LARGEST_GRID = 100_000
+_A_SPACE = "the path of a search space file, such as search_spaces/NAME.json beside experiments/NAME.yaml"
+_GOLDEN = 0.618034  # a part of a range that is seldom a whole number
 
 
 def load_space(config: DictConfig) -> Space:
     """Return the search space that the config names; raise InputError with all that is wrong with it."""
     if config.search.space is None:
-        expected = "a search space file, search_spaces/NAME.json beside experiments/NAME.yaml"
-        raise InputError(Problem(key="search.space", got="nothing", expected=expected))
-    return space_file.load(Path(config.search.space))
+        raise InputError(Problem(key="search.space", got="nothing", expected=_A_SPACE))
+    path = Path(config.search.space)
+    try:
+        return space_file.load(path)
+    except InputError as error:
+        if path.is_file():
+            raise
+        told = [dataclasses.replace(problem, key="search.space", expected=_A_SPACE) for problem in error.problems]
+        raise InputError(told) from None
 
 
 def check(config: DictConfig, space: Space | None) -> list[Problem]:
@@ -44,7 +54,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
         *surroundings.packages(plain),
     ]
     problems += [
-        *surroundings.directory(Path(config.search.runs)),
+        *surroundings.directory(config.search.runs),
         *surroundings.accelerator(config),
         *surroundings.storage(config),
     ]
@@ -94,6 +104,8 @@ def warnings(config: DictConfig) -> list[str]:
             f"search.lag is raised to {lag} or more, as so many trials run at once: the trials that are tried are "
             "other ones than with a smaller search.parallel"
         )
+    if config.search.memory_gb and config.backend.name == "local":
+        found.append("search.memory_gb holds no trial of backend=local, which trains in the driver's own process")
     kind = surroundings.network(Path(config.search.runs))
     if kind and not config.search.storage:
         found.append(
@@ -104,9 +116,12 @@ def warnings(config: DictConfig) -> list[str]:
 
 
 def probes(space: Space) -> Iterator[dict[str, Any]]:
-    """Yield params with each parameter at both ends or at every choice, and with what it needs to be active."""
+    """Yield params with each parameter at both ends or at every choice, and with what it needs to be active.
+
+    A range of fractions is probed between its ends too, which may both be whole.
+    """
     for key, parameter in space.parameters.items():
-        for example in parameter.examples():
+        for example in (*parameter.examples(), *_between(parameter)):
             chosen: dict[str, Any] = {key: example}
             child = key
             while child in space.conditions:
@@ -116,6 +131,15 @@ def probes(space: Space) -> Iterator[dict[str, Any]]:
                 if other not in chosen and chosen.get(chooser) == option:
                     chosen[other] = space.parameters[other].examples()[0]
             yield {name_of(name): value for name, value in chosen.items()}
+
+
+def _between(parameter: Parameter) -> Iterator[float]:
+    """Yield a value of a range of fractions that is no whole number, where it has one."""
+    if isinstance(parameter, (Float, Normal)):
+        latent = parameter.latent
+        within = parameter.decode(latent.low + _GOLDEN * (latent.high - latent.low))
+        beside = [within, parameter.decode(parameter.encode(within + (parameter.q or 0.0)))]
+        yield from [value for value in beside if not value.is_integer()][:1]
 
 
 def _limits(kind: type, values: Mapping[str, Any], backend: type | None, prefix: str = "") -> Iterator[Problem]:
@@ -162,6 +186,8 @@ def _sections(plain: Mapping[str, Any]) -> Iterator[Problem]:
     if not plain["model"] and not plain["function"]:
         expected = "a section with _target_, the dotted name of your LightningModule; or a section function"
         yield Problem(key="model", got="nothing", expected=expected)
+    for group in ("callbacks", "logger"):
+        yield from _named(group, plain[group] or {})
     if plain["lr_scheduler"] and not plain["optimizer"]:
         yield Problem(key="lr_scheduler", got="a section", expected="a section optimizer beside it")
     if plain["trainer"]["max_epochs"] == 0:
@@ -169,6 +195,19 @@ def _sections(plain: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(key="trainer.max_epochs", got="0", expected=expected)
     if plain["objective"]["metric"] == "":
         yield Problem(key="objective.metric", got="''", expected="the name of a metric that the model logs")
+
+
+def _named(group: str, sections: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what a group of sections has that is none."""
+    if TARGET in sections:
+        cure = f"give it a name: {group}: {{NAME: {{{TARGET}: {sections[TARGET]}, ...}}}}"
+        yield Problem(key=group, got=f"{TARGET}={sections[TARGET]}", expected="named sections", cure=cure)
+        return
+    for name, section in sections.items():
+        if section is not None and not isinstance(section, Mapping):
+            cure = f"{group}.{name}.{TARGET}={section}" if isinstance(section, str) else ""
+            expected = f"a section with {TARGET}, or null"
+            yield Problem(key=f"{group}.{name}", got=repr(section), expected=expected, cure=cure)
 
 
 def _grid(config: DictConfig, space: Space) -> Iterator[Problem]:

@@ -30,7 +30,7 @@ def start(config: DictConfig, space: Space, argv: list[str]) -> int:
                 stderr=log,
                 start_new_session=True,
             )
-    again = shlex.join(["litune", "search", *argv, "--join"])
+    again = shlex.join(["litune", "search", *(word for word in argv if word != "--join"), "--join"])
     print(f"{directory.name} is searched in the background by process {process.pid}; its output: {shown(log_path)}")
     print(f"follow it: {again}\nstop it: kill {process.pid}   (the same command continues it)")
     return 0

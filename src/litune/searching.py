@@ -163,6 +163,10 @@ def _experiment(target: Any) -> str:
 
 
 def _space(given: Mapping[str, Any] | str | Path, problems: list[Problem], *, prefix: str) -> Space | None:
+    if not isinstance(given, (Mapping, str, Path)):
+        expected = "the ranges by their keys, or the path of a search space file"
+        problems.append(Problem(key="space", got=repr(given), expected=expected))
+        return None
     try:
         if not isinstance(given, Mapping):
             return space_file.load(Path(given))

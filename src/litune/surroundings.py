@@ -32,20 +32,22 @@ def packages(plain: Mapping[str, Any]) -> Iterator[Problem]:
         cure = f"install it with: pip install 'litune[{extra}]'"
         yield Problem(key="backend", got=f"{extra}, which is not installed", expected="an installed backend", cure=cure)
     for name, section in (plain["logger"] or {}).items():
-        kind = str((section or {}).get("_target_", "")).rpartition(".")[2]
+        kind = str(section.get(TARGET, "")).rpartition(".")[2] if isinstance(section, Mapping) else ""
         package = _LOGGER_PACKAGES.get(kind)
         if package and importlib.util.find_spec(package) is None:
             cure = f"install it with: pip install {package}"
             yield Problem(key=f"logger.{name}", got=kind, expected=f"the package {package}", cure=cure)
 
 
-def directory(runs: Path) -> Iterator[Problem]:
+def directory(runs: str) -> Iterator[Problem]:
     """Yield why run directories cannot be made there."""
-    existing = _existing(runs.absolute())
-    if not existing.is_dir():
-        yield Problem(key="search.runs", got=str(runs), expected=f"a directory ({documents.shown(existing)} is a file)")
+    existing = _existing(Path(runs).absolute())
+    if not runs:
+        yield Problem(key="search.runs", got="''", expected="a directory")
+    elif not existing.is_dir():
+        yield Problem(key="search.runs", got=runs, expected=f"a directory ({documents.shown(existing)} is a file)")
     elif not os.access(existing, os.W_OK | os.X_OK):
-        yield Problem(key="search.runs", got=str(runs), expected=f"a writable directory ({existing} is not)")
+        yield Problem(key="search.runs", got=runs, expected=f"a writable directory ({existing} is not)")
 
 
 def _existing(path: Path) -> Path:

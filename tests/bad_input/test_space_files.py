@@ -38,6 +38,10 @@ CASES = {
     "no step": (one("model.lr", "quniform", [0, 1]), [VALUE, "expected [low, high, q]"]),
     "sigma 0": (one("model.lr", "normal", [0, 0]), [VALUE, "expected a sigma above 0"]),
     "a lognormal out of reach": (one("model.lr", "lognormal", [0, 1000]), [VALUE, "expected values of at most 1e+300"]),
+    "fractions for an argument that is whole": (
+        one("model.hidden", "uniform", [1, 64]), [f"{FILE}:2: model.hidden: got 39.9", "expected int"]),
+    "steps of a half for an argument that is whole": (
+        one("model.hidden", "quniform", [1, 3, 0.5]), [f"{FILE}:2: model.hidden: got 2.5; expected int"]),
     "fractions for whole numbers": (one("model.hidden", "randint", [0.5, 9]), ["expected [low, high], whole numbers"]),
     "floats for whole numbers": (one("model.hidden", "randint", [1.0, 9.0]), ["expected [low, high], whole numbers"]),
     "whole numbers beyond all": (one("model.hidden", "randint", [0, 2**60]), ["whole numbers of at most 2**53"]),
@@ -133,10 +137,10 @@ def test_a_grid_of_a_thousand_million_points_is_counted_and_refused(project):
 def test_a_space_that_is_no_file_is_refused(project):
     where = project.root / "nowhere.json"
     result = project.search("experiment=mine", "search.space=nowhere.json")
-    project.assert_refused(result, "nowhere.json: got no such file", f"looked for {where}")
+    project.assert_refused(result, "nowhere.json: search.space: got no such file", f"looked for {where}")
     result = project.search("experiment=mine", "search.space=search_spaces/mien.json")
     project.assert_refused(
-        result, f"search_spaces/mien.json: got no such file; expected a YAML file; did you mean {FILE}?"
+        result, "search_spaces/mien.json: search.space: got no such file; expected the path", f"did you mean {FILE}?"
     )
-    for path, said in {"experiments": "experiments: got a directory", "/dev/zero": "got a pipe or a device"}.items():
+    for path, said in {"experiments": "search.space: got a directory", "/dev/zero": "got a pipe or a device"}.items():
         project.assert_refused(project.search("experiment=mine", f"search.space={path}"), said)

@@ -15,6 +15,15 @@ APPENDED = {
     "fraction for a whole number": ("seed: 1.5\n", [f"{FILE}:9: seed: got 1.5; expected int"]),
     "bool for a number": ("search: {trials: true}\n", [f"{FILE}:9: search.trials: got True; expected int"]),
     "null for a value": ("search:\n  trials: null\n", [f"{FILE}:10: search.trials: got null; expected int"]),
+    "callbacks without a name": (
+        "callbacks: {_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val_loss}\n",
+        ["callbacks: got _target_=pytorch", "give it a name: callbacks: {NAME: {_target_: "]),
+    "a logger without a name": (
+        "logger: {_target_: pytorch_lightning.loggers.CSVLogger, save_dir: x}\n",
+        ["logger: got _target_=pytorch", "give it a name: logger: {NAME: {_target_: "]),
+    "a callback's name for its section": (
+        "callbacks: {stop: pytorch_lightning.callbacks.EarlyStopping}\n",
+        ["callbacks.stop: got 'pytorch", "callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping"]),
     "a value for a section": ("callbacks: 3\n", [f"{FILE}:9: callbacks: got 3; expected a section"]),
     "a section for a value": ("seed: {a: 1}\n", [f"{FILE}:9: seed.a: ", "no key below seed"]),
     "too small": ("search: {trials: 0}\n", [f"{FILE}:9: search.trials: got 0; expected at least 1"]),

@@ -86,3 +86,15 @@ def test_a_recorded_trial_replays_bit_equal(six: Path) -> None:
 def test_the_best_config_trains_to_the_same_score(six: Path, tmp_path: Path) -> None:
     printed = litune("train", "--config-file", str(six / "best.yaml"), f"search.runs={tmp_path}")
     assert repr(max(row["score"] for row in trials(six))) in printed
+
+
+def test_choices_that_are_equal_and_of_different_types_are_told_apart(tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text(
+        '{"model.k": {"_type": "choice", "_value": [0, 1]},'
+        ' "trainer.deterministic": {"_type": "choice", "_value": [false, true]}}'
+    )
+    search(tmp_path, RANDOM, "search.trials=4", f"search.space={space}")
+    params = [row["params"] for row in trials(tmp_path / "it")]
+    assert {type(value) for row in params for value in row.values()} == {int, bool}
+    assert all(row["model.k"] in (0, 1) and type(row["trainer.deterministic"]) is bool for row in params)

@@ -91,8 +91,9 @@ def same_search(made: Mapping[str, Any], asked: Mapping[str, Any], config: DictC
     free["algorithm"] = config.search.algorithm == "auto"
     terms = Terms(**made["terms"])
     wanted = {**asked["terms"], **{name: made["terms"][name] for name, is_free in free.items() if is_free}}
-    before = {"": made["config"], "search": {**_plain(terms), "seed": None}, "space": made["space"]}
-    after = {"": asked["config"], "search": {**wanted, "seed": None}, "space": asked["space"]}
+    told = {"seed": None, "max_steps": None}  # by the fields of the config that they are made of
+    before = {"": made["config"], "search": {**_plain(terms), **told}, "space": made["space"]}
+    after = {"": asked["config"], "search": {**wanted, **told}, "space": asked["space"]}
     cure = "take the change back, or give the new search another name="
     if problems := _changes(before, after, directory, cure):
         raise StudyChanged(problems)

@@ -204,15 +204,18 @@ class Ledger:
         for name, (distribution, value) in shown(space, row.params).items():
             given_back[name] = distribution.to_external_repr(distribution.to_internal_repr(value))
             columns = {"param_name": name, "param_value": distribution.to_internal_repr(value)}
-            rows.append({**columns, "distribution_json": _as_text(distribution)})
+            rows.append({**columns, "distribution_json": _as_text(repr(distribution), distribution)})
         self._apart[row.number] = _changed(row.params, given_back)
         if rows:
             self._pending.append((_params.insert(), row.number, rows))
 
 
 @functools.lru_cache(maxsize=1000)
-def _as_text(distribution: BaseDistribution) -> str:
-    """Return the distribution as Optuna reads it, and short, as it is kept with each param: without its defaults."""
+def _as_text(_shown: str, distribution: BaseDistribution) -> str:
+    """Return the distribution as Optuna reads it, and short, as it is kept with each param: without its defaults.
+
+    It is remembered by what it shows as, too: choices of 0 and 1 equal those of false and true.
+    """
     plain = json.loads(distribution_to_json(distribution))
     by_default = {"log": False, "step": 1 if isinstance(distribution, IntDistribution) else None}
     given = {name: value for name, value in plain["attributes"].items() if value != by_default.get(name, ...)}

@@ -59,7 +59,11 @@ def refuse_if_held(config: DictConfig, space: Space) -> None:
 def opened(config: DictConfig, space: Space) -> Iterator[Study]:
     """Hold the run's lock and its study, made anew or continued; StudyChanged where it was made as another search."""
     directory = directory_of(config, space)
-    (directory / "trials").mkdir(parents=True, exist_ok=True)
+    try:
+        (directory / "trials").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        expected = f"a directory that can be made: {error.strerror}"
+        raise InputError(Problem(key="search.runs", got=str(config.search.runs), expected=expected)) from error
     with _named(directory), lock.held(directory):
         study = _open(config, space, directory)
         try:

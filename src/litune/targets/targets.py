@@ -97,7 +97,7 @@ def _sections(config: DictConfig) -> Iterator[tuple[str, dict[str, Any], set[str
             yield name, plain[name], extra
     for group in ("callbacks", "logger"):
         for name, section in (plain[group] or {}).items():
-            if section:
+            if section and isinstance(section, dict):  # checks.py tells what is none
                 yield f"{group}.{name}", section, _SUPPLIED.get(group, set())
 
 
