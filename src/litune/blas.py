@@ -22,7 +22,7 @@ def libraries() -> ThreadpoolController:
 def limit(threads: int) -> AbstractContextManager[Any]:
     """Hold them to so many threads from now on, in a with statement until its end.
 
-    Nothing is said to those that are held to it already: in a forked process OpenBLAS would start its threads again for
+    Nothing is said where all are held to it already: in a forked process OpenBLAS would start its threads again for
     that, and they spin for a tenth of a second before they rest.
     """
     if all(library.num_threads == threads for library in libraries().lib_controllers):

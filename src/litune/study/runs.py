@@ -62,8 +62,9 @@ def opened(config: DictConfig, space: Space) -> Iterator[Study]:
     try:
         (directory / "trials").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        expected = f"a directory that can be made: {error.strerror}"
-        raise InputError(Problem(key="search.runs", got=str(config.search.runs), expected=expected)) from error
+        cure = f"{error.strerror}: {error.filename}"
+        expected = "a directory that can be made"
+        raise InputError(Problem(key="search.runs", got=config.search.runs, expected=expected, cure=cure)) from error
     with _named(directory), lock.held(directory):
         study = _open(config, space, directory)
         try:

@@ -103,7 +103,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
 
 
 class Turn(tune.Stopper):  # type: ignore[misc]  # Ray has no types
-    """What is done in each turn of Tune's loop: the ledger made durable, the picture drawn, the parent looked at."""
+    """A turn of Tune's loop: ledger made durable, picture drawn, parent looked at, what comes next decided."""
 
     def __init__(self, study: Study, view: View, parent: Parent, *, decides: bool) -> None:
         self._study, self._view, self._parent = study, view, parent
