@@ -11,6 +11,18 @@ from typing import Any, NamedTuple
 from litune.trial import Failure, Outcome, TrialState
 
 
+class Span(NamedTuple):
+    """When a trial ran: wall time in seconds since the epoch, and the seconds from then on."""
+
+    started: float
+    seconds: float
+
+    @property
+    def ended(self) -> float:
+        """Return when it was over."""
+        return self.started + self.seconds
+
+
 class Leg(NamedTuple):
     """A part of a trial: the decision that it follows from, and the step to which it goes."""
 
@@ -25,7 +37,8 @@ class TrialRow:
     `seconds` is wall time, `restoring` the part of it before continued trainings went on; `reused` is the trial whose
     identical training answered it; `retried` counts, by the class of the failure, how often it was run again because
     it failed. `legs` is empty for a trial in one go; `resting` tells a trial that is paused after a leg from one that
-    was interrupted within.
+    was interrupted within. `started` is when it was last started; `spans` holds each time that it ran to the end of a
+    leg, so that `seconds` is their sum.
     """
 
     number: int
@@ -41,6 +54,7 @@ class TrialRow:
     attempt: int = 0
     retried: Mapping[str, int] = field(default_factory=dict)
     started: float = 0.0
+    spans: tuple[Span, ...] = ()
     reused: int | None = None
     checkpoint: str | None = None
     schedule: tuple[Mapping[str, Any], ...] = ()

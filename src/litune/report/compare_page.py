@@ -10,9 +10,8 @@ from html import escape
 
 from litune.report import comparison, page, svg
 from litune.report.console import brief, describe
-from litune.report.facts import Facts
+from litune.report.facts import Facts, wall_seconds
 from litune.report.progress import improvements
-from litune.trial import TrialState
 
 _STYLES = 4  # of lines, see page.STYLE
 Curve = list[tuple[float, float]]  # (trials or seconds so far, best score so far), a point an improvement, and the end
@@ -69,12 +68,10 @@ def over_trials(run: Facts) -> Curve:
 
 def over_seconds(run: Facts) -> Curve:
     """Return the best so far by the seconds since the first trial started, in the order in which trials ended."""
-    ran = [row for row in run.rows if row.started and row.state is TrialState.COMPLETE]
-    begin = min((row.started for row in run.rows if row.started), default=0.0)
-    ordered = sorted(ran, key=lambda row: row.started + row.seconds)
-    found = [(row.started + row.seconds - begin, row.score or 0.0) for row in improvements(ordered, run.objective)]
-    end = max((row.started + row.seconds - begin for row in run.rows if row.started), default=0.0)
-    return [*found, (end, found[-1][1])] if found else []
+    ran = sorted((row for row in run.rows if row.spans and row.ranked), key=lambda row: row.spans[-1].ended)
+    begin = min((row.spans[0].started for row in run.rows if row.spans), default=0.0)
+    found = [(row.spans[-1].ended - begin, row.score or 0.0) for row in improvements(ran, run.objective)]
+    return [*found, (wall_seconds(run), found[-1][1])] if found else []
 
 
 def _chart(groups: dict[str, list[Facts]], curve_of: Callable[[Facts], Curve], metric: str, unit: str) -> str:

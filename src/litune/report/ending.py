@@ -15,7 +15,7 @@ from litune.report.progress import in_legs, saved_by_pruning, whole_length
 from litune.table import TrialRow
 
 _HEIGHT, _WIDTH = 7, 60
-_FEWEST = 4  # complete trials; fewer, or a best that never improved, make no curve
+_FEWEST = 4  # ranked trials; fewer, or a best that never improved, make no curve
 
 
 def print_ending(console: Console, directory: Path) -> None:

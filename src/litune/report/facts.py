@@ -20,7 +20,7 @@ from litune.trial import TrialState
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """One run. `rows` holds the trial table by number, in order; `board` the complete trials, the best first."""
+    """One run. `rows` holds the trial table by number, in order; `board` those that are ranked, the best first."""
 
     directory: Path
     config: DictConfig
@@ -36,6 +36,11 @@ class Facts:
     def name(self) -> str:
         """Return the run's name."""
         return self.directory.name
+
+    @property
+    def ranked(self) -> str:
+        """Return what a trial on the board is called."""
+        return "trial" if any(row.legs for row in self.rows) else "complete trial"
 
     def count(self, state: TrialState) -> int:
         """Return how many trials stand so."""
@@ -63,7 +68,7 @@ def gather(run: str) -> Facts:
 
 
 def best_so_far(facts: Facts) -> list[tuple[int, float]]:
-    """Return (number, best score among the complete trials up to it), in the order of the numbers."""
+    """Return (number, best score among the ranked trials up to it), in the order of the numbers."""
     curve: list[tuple[int, float]] = []
     for row in facts.rows:
         if row.ranked and row.score is not None:
@@ -74,5 +79,5 @@ def best_so_far(facts: Facts) -> list[tuple[int, float]]:
 
 def wall_seconds(facts: Facts) -> float:
     """Return the seconds from the first trial's start to the last one's end; 0 without a trial."""
-    ran = [row for row in facts.rows if row.started]
-    return max(row.started + row.seconds for row in ran) - min(row.started for row in ran) if ran else 0.0
+    spans = [span for row in facts.rows for span in row.spans]
+    return max(span.ended for span in spans) - min(span.started for span in spans) if spans else 0.0

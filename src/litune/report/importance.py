@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optuna.importance import PedAnovaImportanceEvaluator
 
 SAMPLES = 30
-FEWEST = 8  # complete trials; PED-ANOVA compares the best tenth with all of them
+FEWEST = 8  # ranked trials; PED-ANOVA compares the best tenth with all of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Importance:
 
 
 def importances(facts: Facts, samples: int = SAMPLES) -> list[Importance]:
-    """Return the params that every complete trial has, the most important first; [] where there are too few trials.
+    """Return the params that every ranked trial has, the most important first; [] where there are too few trials.
 
     Without samples the percentiles are the share itself.
     """

@@ -90,7 +90,7 @@ def html(facts: Facts) -> str:
         ),
     ]
     pair = figure(param_plots.contour(facts, top), "Rank of the score over the two that matter most: darker is better.")
-    across = figure(param_plots.parallel(facts), "Each complete trial as a line; darker is better; thick: the best.")
+    across = figure(param_plots.parallel(facts), f"Each {facts.ranked} as a line; darker is better; thick: the best.")
     when = figure(plots.timeline(facts), f"When each worker ran which trial: {plots.idle(facts)}.")
     parts = [
         section("Summary", words),
@@ -119,7 +119,7 @@ def _confirmation(facts: Facts) -> str:
 
 def _matters(found: list[Importance], pair: str) -> str:
     if not found:
-        return f"<p>Fewer than {FEWEST} trials were completed: too few to say which params matter.</p>"
+        return f"<p>Fewer than {FEWEST} trials have a rank: too few to say which params matter.</p>"
     caption = "Share of what the params matter (PED-ANOVA); whisker: 10th to 90th percentile over resampled trials."
     return grid([figure(param_plots.importances(found), caption), pair])
 

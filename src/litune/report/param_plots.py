@@ -48,7 +48,7 @@ def slices(facts: Facts) -> list[str]:
 
 
 def parallel(facts: Facts) -> str:
-    """Draw each complete trial as a line across an axis a param, the better the darker."""
+    """Draw each trial on the board as a line across an axis a param, the better the darker."""
     names = _varied(facts)
     rows = [row for row in facts.board if all(name in row.params for name in names)][::-1]
     if len(names) < 2 or not rows:
@@ -70,7 +70,7 @@ def parallel(facts: Facts) -> str:
         ticks = axis.ticks()
         for at, label in ticks if axis.choices else [ticks[0], ticks[-1]] if ticks else []:
             parts.append(svg.text(x + 4, floor - at * (floor - top) + 4, label))
-    return svg.picture(parts, width, floor + 20, "Each complete trial as a line across its params and its score")
+    return svg.picture(parts, width, floor + 20, f"Each {facts.ranked} as a line across its params and its score")
 
 
 def contour(facts: Facts, names: Sequence[str]) -> str:

@@ -8,9 +8,10 @@ from litune.report import svg
 from litune.report.console import brief, describe
 from litune.report.facts import Facts, best_so_far, wall_seconds
 from litune.report.progress import clock
-from litune.table import TrialRow
+from litune.table import Span, TrialRow
 from litune.trial import TrialState
 
+_CLOSE = 0.03  # seconds that two spans of one worker may overlap by, as they are kept to hundredths
 _KIND = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAILED: "failed"}
 
 
@@ -76,17 +77,18 @@ def timeline(facts: Facts) -> str:
     lanes = _lanes(facts)
     if not lanes:
         return ""
-    begin = min(row.started for lane in lanes for row in lane)
-    end = max(row.started + row.seconds for lane in lanes for row in lane)
+    begin = min(span.started for lane in lanes for span, _ in lane)
     names = tuple(str(number) for number in range(len(lanes), 0, -1))
     height = svg.TOP + svg.BOTTOM + 26 * len(lanes)
-    frame = svg.Frame(x=svg.Scale(low=0.0, high=max(end - begin, 1e-3)), y=svg.Scale(choices=names), height=height)
+    frame = svg.Frame(
+        x=svg.Scale(low=0.0, high=max(wall_seconds(facts), 1e-3)), y=svg.Scale(choices=names), height=height
+    )
     marks = []
     for number, lane in enumerate(lanes, start=1):
-        for row in lane:
-            left, middle = frame.place(row.started - begin, str(number))
-            right = frame.place(row.started + row.seconds - begin, str(number))[0]
-            words = f"{tip(facts, row)}\n{clock(row.seconds)} {row.where}".strip()
+        for span, row in lane:
+            left, middle = frame.place(span.started - begin, str(number))
+            right = frame.place(span.ended - begin, str(number))[0]
+            words = f"{tip(facts, row)}\n{clock(span.seconds)} {row.where}".strip()
             marks.append(svg.box(left, middle - 8, right - left, 16, f"bar {kind_of(facts, row)}", words))
     title = f"Which worker ran which trial when; {idle(facts)}"
     return svg.chart(frame, marks, title=title, x="seconds since the first trial started", y="worker")
@@ -98,19 +100,18 @@ def idle(facts: Facts) -> str:
     whole = wall_seconds(facts) * len(lanes)
     if not whole:
         return "no trial ran"
-    busy = sum(row.seconds for lane in lanes for row in lane)
+    busy = sum(span.seconds for lane in lanes for span, _ in lane)
     return f"{len(lanes)} at once, idle {max(0.0, 1 - busy / whole):.0%} of {clock(wall_seconds(facts))}"
 
 
-def _lanes(facts: Facts) -> list[list[TrialRow]]:
-    """Return the trials that ran, put into as few rows as hold them without overlap."""
-    ran = [row for row in facts.rows if row.ended and row.started and row.seconds > 0 and row.reused is None]
-    lanes: list[list[TrialRow]] = []
-    for row in sorted(ran, key=lambda row: row.started):
-        for lane in lanes:
-            if lane[-1].started + lane[-1].seconds <= row.started + 0.01:
-                lane.append(row)
-                break
+def _lanes(facts: Facts) -> list[list[tuple[Span, TrialRow]]]:
+    """Return the spans in which trials ran, put into as few rows as hold them without overlap."""
+    ran = [(span, row) for row in facts.rows if row.reused is None for span in row.spans]
+    lanes: list[list[tuple[Span, TrialRow]]] = []
+    for span, row in sorted(ran, key=lambda pair: pair[0]):
+        free = (lane for lane in lanes if lane[-1][0].ended <= span.started + _CLOSE)
+        if lane := next(free, None):
+            lane.append((span, row))
         else:
-            lanes.append([row])
+            lanes.append([(span, row)])
     return lanes

@@ -64,7 +64,7 @@ def _margin(facts: Facts) -> list[str]:
     if not lead:
         ahead = f"ties with trial {other[0].number}, and won as the earlier one"
     return [
-        f"It {ahead}; it leads the median complete trial by {brief(abs(scores[0] - middle))}; "
+        f"It {ahead}; it leads the median {facts.ranked} by {brief(abs(scores[0] - middle))}; "
         f"{close} of {len(scores) - 1} others are within 1% of it."
     ]
 

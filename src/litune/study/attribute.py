@@ -14,7 +14,7 @@ from typing import Any
 from optuna.trial import TrialState as OptunaState
 
 from litune.errors import LedgerDamaged
-from litune.table import Leg, TrialRow
+from litune.table import Leg, Span, TrialRow
 from litune.trial import Failure, FailureClass, TrialState
 
 _DIGITS = 20  # of a fingerprint that are kept: 80 bits
@@ -59,6 +59,8 @@ def of_row(row: TrialRow, apart: Mapping[str, Any]) -> str:
     about |= {"retried": row.retried or None, "params": apart or None}
     if row.attempt or len(row.legs) > 1:  # Optuna's column has the first start
         about["started"] = row.started
+    if len(row.spans) > 1 or (row.spans and row.spans[-1].started != row.started):
+        about["spans"] = [(round(span.started, 2), round(span.seconds, 2)) for span in row.spans]
     about["failure"] = row.failure and {**asdict(row.failure), "kind": row.failure.kind.value}
     if row.ended:
         about["fingerprint"] = row.fingerprint()[:_DIGITS]
@@ -94,6 +96,9 @@ def row_of(
     about["state"] = TrialState(about["state"]) if "state" in about else _ENDED[state]
     about["schedule"] = tuple(about.get("schedule", ()))
     about["legs"] = tuple(Leg(*leg) for leg in about.get("legs", ()))
+    seconds = about.get("seconds")
+    alone = [(about.get("started", started), seconds)] if seconds else []
+    about["spans"] = tuple(Span(*span) for span in about.get("spans", alone))
     row = TrialRow(**{"number": number, "started": started, "score": score, "history": history, **about})
     if row.ended and (row.fingerprint()[:_DIGITS] != str(fingerprint)[:_DIGITS] or state != OPTUNA_STATE[row.state]):
         raise LedgerDamaged(f"trial {number} does not match its fingerprint: the ledger was damaged or edited")

@@ -33,7 +33,7 @@ from litune.errors import LedgerDamaged, LedgerUnwritable, SearchAbsent
 from litune.space.distributions import shown
 from litune.space.space import Space
 from litune.study import attribute, database
-from litune.table import TrialRow
+from litune.table import Span, TrialRow
 from litune.trial import Outcome, TrialState
 
 FILE = "ledger.db"
@@ -144,7 +144,8 @@ class Ledger:
         row = replace(self.rows[number], history=dict(outcome.history), **ending)
         resting = outcome.state is TrialState.PAUSED
         seconds, restoring = row.seconds + outcome.seconds, row.restoring + outcome.restoring
-        row = replace(row, seconds=seconds, restoring=restoring, resting=resting)
+        spans = (*row.spans, Span(row.started, outcome.seconds)) if outcome.seconds else row.spans
+        row = replace(row, seconds=seconds, restoring=restoring, resting=resting, spans=spans)
         self.rows[number] = row
         self._attributes.add(number)
         if row.ended:
