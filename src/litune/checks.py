@@ -26,7 +26,7 @@ from litune.targets.signatures import TARGET
 
 SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks", "function")
 LARGEST_GRID = 100_000
-_A_SPACE = "the path of a search space file, such as search_spaces/NAME.json beside experiments/NAME.yaml"
+_A_SPACE = "a search space file, or its name in search_spaces/, which is beside experiments/"
 _GOLDEN = 0.618034  # a part of a range that is seldom a whole number
 
 
@@ -40,7 +40,12 @@ def load_space(config: DictConfig) -> Space:
     except InputError as error:
         if path.is_file():
             raise
-        told = [dataclasses.replace(problem, key="search.space", expected=_A_SPACE) for problem in error.problems]
+        beside = {file.stem: str(file) for file in Path("search_spaces").glob("*.*")}
+        named = beside.get(nearest(path.name, beside) or "")
+        told = [
+            dataclasses.replace(problem, key="search.space", expected=_A_SPACE, nearest=problem.nearest or named)
+            for problem in error.problems
+        ]
         raise InputError(told) from None
 
 
@@ -90,7 +95,7 @@ def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
             continue  # check() tells these
         merged = configs.merge(config, params)
         found = functions.check(merged) if config.function else targets.check(merged)
-        found = [problem for problem in found if problem not in base]
+        found = [_cured(problem, params) for problem in found if problem not in base]
         problems += _at_space(config, found)
     return list(dict.fromkeys(problems))
 
@@ -243,14 +248,24 @@ def _params(config: DictConfig, space: Space) -> Iterator[Problem]:
             yield from _at_space(config, [problem])
         elif _place_lacks(config, space, name):
             refused.add(name)
+            if section == "model":  # told by _sections()
+                continue
             expected = f"a section {section} in the config, or {section}._name in the space"
             yield from _at_space(config, [Problem(key=name, got="a parameter", expected=expected)])
     misfits = [
-        problem
+        _cured(problem, params)
         for params in probes(space)
         for problem in _misfits(config, {name: value for name, value in params.items() if name not in refused})
     ]
     yield from _at_space(config, list(dict.fromkeys(misfits)))
+
+
+def _cured(problem: Problem, params: Mapping[str, Any]) -> Problem:
+    """Return the problem of a fraction from a range for a whole number with its cure."""
+    value = params.get(problem.key)
+    if isinstance(value, float) and not value.is_integer() and problem.expected.startswith("int"):
+        return dataclasses.replace(problem, cure="take randint, or quniform with a whole q")
+    return problem
 
 
 def _place_lacks(config: DictConfig, space: Space, name: str) -> bool:

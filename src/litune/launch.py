@@ -139,7 +139,9 @@ def _checked(overrides: list[str], options: argparse.Namespace, *, searching: bo
                 problems += checks.given(composed.overridden, space, composed.config.search.space)
             except InputError as error:
                 problems += composed.located(error.problems)
-        problems += composed.located(checks.check(composed.config, space))
+        told = {problem.key for problem in composed.problems}
+        found = [problem for problem in checks.check(composed.config, space) if problem.key not in told]
+        problems += composed.located(found)
         if any(problem.where != WHERE for problem in problems):
             problems += composed.located(checks.check_targets(composed.config, space))
     if problems:

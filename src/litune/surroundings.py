@@ -19,6 +19,7 @@ from litune.targets.signatures import TARGET
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "gpfs", "ceph", "beegfs", "afs", "9p"}
 _EXTRAS = {"ray": "ray", "nni": "nni"}
+_DRIVERS = {"MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary"}  # module -> package, where they differ
 _LOGGER_PACKAGES = {
     "WandbLogger": "wandb", "MLFlowLogger": "mlflow", "CometLogger": "comet_ml", "NeptuneLogger": "neptune",
     "TensorBoardLogger": "tensorboard",
@@ -108,7 +109,7 @@ def storage(config: DictConfig) -> Iterator[Problem]:
         expected = "an SQLAlchemy URL, such as sqlite:///runs/all.db or postgresql+psycopg://host/database"
         yield Problem(key="search.storage", got="something else", expected=expected)
     except ImportError as error:
-        cure = f"pip install {error.name}"
+        cure = f"pip install {_DRIVERS.get(str(error.name), error.name)}"
         yield Problem(
             key="search.storage",
             got=f"a driver that is absent ({error.name})",

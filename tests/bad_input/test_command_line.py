@@ -22,7 +22,10 @@ SEARCH = {
     "precision": (["trainer.precision=bf16-mixd"], ["command line: trainer.precision: ", "did you mean bf16-mixed?"]),
     "unknown backend": (["backend=opuna"], ["command line: backend: got opuna", "did you mean optuna?"]),
     "backend by its name": (["backend.name=ray"], ["backend.name: got 'ray'", "choose it by backend=ray"]),
-    "key of another backend": (["backend.num_cpus=2"], ["command line: backend.num_cpus: got an unknown key"]),
+    "key of another backend": (["backend.num_cpus=2"], ["command line: backend.num_cpus: got a key of backend=ray"]),
+    "a class for a section": (["model=my_net.Net"], ["command line: model: got 'my_net", "{_target_: my_net.Net}"]),
+    "argument of a class given here": (
+        ["lr_scheduler._target_=torch.optim.lr_scheduler.StepLR"], ["command line: lr_scheduler.step_size: got no"]),
     "unknown experiment": (["experiment=mien"], ["command line: experiment: got mien", "did you mean mine?"]),
     "experiment with its suffix": (["experiment=mine.yml"], ["experiment: got mine.yml; ", "did you mean mine?"]),
     "letters beyond ASCII": (["experiment=übung"], ["quote it for the shell and for Hydra: 'experiment=\"übung\"'"]),

@@ -16,7 +16,7 @@ MODEL = {
     "the shell by way of a framework": ("torch.serialization.os.system", ["os is a module"]),
     "the shell by way of the user's module": ("my_net.torch.serialization.os.system", ["torch is a module"]),
     "a dunder": ("my_net.Net.__init__.__globals__", ["expected the dotted name of a class"]),
-    "a module": ("torch.nn", ["nn is a module"]),
+    "a module": ("torch.nn", ["nn is a module); expected a class in it: torch.nn.NAME"]),
     "another kind of class": ("torch.nn.Linear", ["in_features", "out_features"]),
     "a function of the user's": ("my_net.make", ["add it to the config: allow: [my_net]"]),
 }

@@ -57,6 +57,14 @@ def test_a_mistake_in_an_experiment_is_told_with_its_place(project, case):
     project.assert_refused(project.search("experiment=mine"), *said)
 
 
+def test_one_mistake_is_one_line(project):
+    good = (project.root / FILE).read_text()
+    project.write(FILE, good + "model: {_target_: my_net.Net, hidden: 1}\n")
+    assert len(project.search("experiment=mine")[2].splitlines()) == 1
+    project.write(FILE, "model: my_net.Net\nobjective: {metric: a}\n")
+    assert len(project.search("experiment=mine")[2].splitlines()) == 1
+
+
 WHOLE = {
     "empty": (b"", [f"{FILE}: got an empty file"]),
     "only a comment": (b"# nothing\n", [f"{FILE}: got an empty file"]),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from litune.space.space_file import parse
 from litune.study import ledger as ledgers
-from litune.table import TrialRow
+from litune.table import Span, TrialRow
 from litune.trial import Job, TrialState
 from tests.faults import writer
 from tests.space.test_space_file import descriptions
@@ -77,4 +77,5 @@ def test_a_ledger_that_said_more_of_a_trial_is_read_as_it_is(tmp_path):
     before = {"seed": 0, "seconds": 0.25, "started": 1.0625, "state": "COMPLETE", "fingerprint": row.fingerprint()[:32]}
     with sqlite3.connect(tmp_path / ledgers.FILE) as file:
         file.execute("update trial_user_attributes set value_json = ?", (json.dumps(before),))
-    assert ledgers.Ledger(url, "it").rows == {0: replace(row, started=1.0625, seconds=0.25)}
+    told = replace(row, started=1.0625, seconds=0.25, spans=(Span(1.0625, 0.25),))
+    assert ledgers.Ledger(url, "it").rows == {0: told}

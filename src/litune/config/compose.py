@@ -48,9 +48,14 @@ class Composed:
 
     def where(self, key: str) -> str:
         """Return where the key was given: command line, FILE:LINE, or the experiment's file."""
-        parts = key.split(".")
-        above = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
-        return WHERE if above & self.overridden else self.document.where(key)
+        parts, lines = key.split("."), self.document.lines
+        for depth in range(1, len(parts) + 1):
+            name = ".".join(parts[:depth])
+            replaced = key not in lines and f"{name}._target_" in self.overridden  # so that another class asks for it
+            below = name not in lines and any(given.startswith(f"{name}.") for given in self.overridden)
+            if name in self.overridden or replaced or below:
+                return WHERE
+        return self.document.where(key)
 
 
 def parse(overrides: Sequence[str], *, sweep: bool) -> tuple[list[Override], list[Problem]]:

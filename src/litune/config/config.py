@@ -118,7 +118,8 @@ def assign(config: DictConfig, key: str, value: Any) -> Problem | None:
             return unknown_key(key, known_keys(config))
         OmegaConf.update(config, key, cast(value, field_node), merge=False)
     except (OmegaConfBaseException, ValueError, AssertionError):
-        return Problem(key=key, got=_got(value), expected=expected_of(field_node, key))
+        cure = f"{key}: {{_target_: {value}}}" if isinstance(value, str) and key in OPEN_SECTIONS else ""
+        return Problem(key=key, got=_got(value), expected=expected_of(field_node, key), cure=cure)
     return None
 
 
@@ -128,17 +129,26 @@ def unknown_key(key: str, known: Sequence[str]) -> Problem:
     depth = next(n for n in range(len(parts)) if ".".join(parts[: n + 1]) not in known)
     above = ".".join(parts[:depth])
     siblings = [name for name in known if name.rpartition(".")[0] == above]
-    alike = nearest(parts[depth], [name.rpartition(".")[2] for name in siblings])
+    own = [name.rpartition(".")[2] for name in siblings]
+    alike = nearest(parts[depth], own)
+    others = [name for name, kind in BACKENDS.items() if f"backend.{parts[-1]}" == key and parts[-1] in _fields(kind)]
+    if others:
+        got, expected = f"a key of backend={' or '.join(others)}", "one of the backend that is chosen"
+        return Problem(key=key, got=got, expected=f"{expected}: {', '.join(own)}")
     if not siblings:
         return Problem(key=key, got="an unknown key", expected=f"no key below {above}", nearest=above)
     elsewhere = [name for name in known if not key.startswith(f"{name}.")]
     namesakes = [name for name in elsewhere if name.rpartition(".")[2] == parts[-1]]
     spelt = ".".join([*parts[:depth], alike, *parts[depth + 1 :]]) if alike else nearest(key, elsewhere)
     suggestion = namesakes[0] if len(namesakes) == 1 else spelt
-    names = f"one of {', '.join(name.rpartition('.')[2] for name in siblings)}" if len(siblings) <= _LISTED else "a key"
+    names = f"one of {', '.join(own)}" if len(siblings) <= _LISTED else "a key"
     return Problem(
         key=key, got="an unknown key", expected=f"{names} of {above}" if above else names, nearest=suggestion
     )
+
+
+def _fields(kind: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
 
 
 def cast(value: Any, node: Any) -> Any:

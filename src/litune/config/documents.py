@@ -182,6 +182,7 @@ def _walk(node: yaml.Node, prefix: str, name: str, lines: dict[str, int]) -> Ite
         key = f"{prefix}{key_node.value}"
         if key in lines:
             yield Problem(where=where, key=key, got="the key again", expected=f"it once (it is on line {lines[key]})")
+            continue
         lines[key] = key_node.start_mark.line + 1
         yield from _walk(child, f"{key}.", name, lines)
 

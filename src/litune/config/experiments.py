@@ -59,9 +59,13 @@ def find(choice: str, config_dir: Path | None) -> Path:
 
 
 def find_space(given: str | None, experiment: Path) -> str | None:
-    """Return the path of the search space: as given from here, else from the experiment's project, else by its name."""
+    """Return the path of the search space: as given, or by its name, the experiment's by default.
+
+    It is looked for here, in the experiment's project, and beside the experiment.
+    """
     homes = [Path(), experiment.parent.parent, experiment.parent]
-    if given is not None:
-        return next((str(home / given) for home in homes if (home / given).exists()), given)
-    names = [f"{experiment.stem}{suffix}" for suffix in (".json", *SUFFIXES)]
-    return next((str(home / _SPACES / n) for home in homes for n in names if (home / _SPACES / n).is_file()), None)
+    if given is not None and (found := [home / given for home in homes if (home / given).exists()]):
+        return str(found[0])
+    names = [f"{given or experiment.stem}{suffix}" for suffix in (".json", *SUFFIXES)]
+    named = (home / _SPACES / name for home in homes for name in names)
+    return next((str(path) for path in named if path.is_file()), given)

@@ -125,7 +125,7 @@ class BudgetConfig:
 class SearchConfig:
     """How the search looks for the best params."""
 
-    space: str | None = setting("search space file; null: search_spaces/ beside experiments/, by its name", None)
+    space: str | None = setting("search space file, or its name in search_spaces/; null: the experiment's name", None)
     trials: int = setting(
         "trials in all; asha, hyperband, thaw: as many full trainings, however spread; the same command with more "
         "continues",

@@ -212,12 +212,14 @@ def importing() -> str:
 
 def _absent(path: str, owner: Any, part: str) -> Problem:
     home = getattr(owner, "__name__", str(owner))
+    below = [module.name for module in pkgutil.iter_modules(getattr(owner, "__path__", []))]
+    if path == f"{home}.{part}" and (part in below or isinstance(getattr(owner, part, None), ModuleType)):
+        return Problem(got=f"{path} ({part} is a module)", expected=f"a class in it: {path}.NAME")
     if isinstance(getattr(owner, part, None), ModuleType):
         return Problem(got=f"{path} ({part} is a module)", expected=f"a class defined in {home}")
     classes = [name for name, value in vars(owner).items() if isinstance(value, type) and not name.startswith("_")]
     others = [name for name in dir(owner) if not name.startswith("_")]
-    others += [module.name for module in pkgutil.iter_modules(getattr(owner, "__path__", []))]
-    alike = nearest(part, classes) or nearest(part, others)
+    alike = nearest(part, classes) or nearest(part, [*others, *below])
     known = f": {', '.join(classes)}" if 0 < len(classes) <= _LISTED else ""
     return Problem(got=path, expected=f"a class in {home}{known}", nearest=f"{home}.{alike}" if alike else None)
 
