@@ -104,8 +104,9 @@ def _flag(word: str) -> Problem:
 
 def _override_like(name: str) -> str | None:
     from litune.config import config as configs
+    from litune.config import nodes
 
-    alike = nearest(name.replace("-", "_"), configs.known_keys(configs.schema()))
+    alike = nearest(name.replace("-", "_"), nodes.known_keys(configs.schema()))
     return f"{alike}=..." if alike else None
 
 

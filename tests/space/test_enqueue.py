@@ -1,12 +1,13 @@
 """search.enqueue by the public command: the first trials are those asked for, on every backend."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from litune.algorithms.suggest import Suggester
 from litune.space.space import Space, choice, loguniform, randint, uniform
-from litune.space.space_file import parse
+from litune.space.space_file import dump, parse
 from litune.trial import Outcome, TrialState
 from tests.faults.searches import command, finish
 from tests.in_process import digest_of, litune, search, trials
@@ -77,6 +78,37 @@ def test_the_queue_of_a_file_is_told_by_its_line(tmp_path: Path) -> None:
 def test_it_is_refused_where_a_backend_of_its_own_draws(field: str, tmp_path: Path) -> None:
     told = litune("search", *field.split(), "experiment=tiny", f"search.runs={tmp_path}", QUEUE, code=2)
     assert "search.enqueue: got a list; expected nothing beside " + field.split()[1].partition("=")[0] in told
+
+
+def test_config_stands_for_what_the_config_has_and_the_end_says_how_good_that_was(tmp_path: Path) -> None:
+    experiment, space = tmp_path / "mine.yaml", tmp_path / "space.json"
+    text = (PROJECT / "experiments" / "tiny.yaml").read_text().rpartition("search:")[0]
+    text = text.replace("{_target_: tiny.Tiny}", "{_target_: tiny.Tiny, x: 0.5, y: 0.25, k: 3, kind: a}")
+    text += "optimizer: {_target_: torch.optim.SGD, lr: 0.1}\n"
+    experiment.write_text(f"{text}search: {{space: {space}, algorithm: random}}\n")
+    words = ["search", "--config-file", str(experiment), "backend=local", f"search.runs={tmp_path}", "search.trials=4"]
+    words += ["search.enqueue=[config]"]
+    options = [
+        {"_name": "torch.optim.Adam", "eps": {"_type": "uniform", "_value": [0, 1]}},
+        {"_name": "torch.optim.SGD"},
+    ]
+    nested = parse({"optimizer": {"_type": "choice", "_value": options}})
+    space.write_text(
+        json.dumps({**dump(Space.of({"model.x": uniform(0, 1), "model.y": uniform(0, 0.1)})), **dump(nested)})
+    )
+    litune(*words, "name=part")
+    first = trials(tmp_path / "part")[0]["params"]
+    assert first.items() >= {"model.x": 0.5, "optimizer._name": "torch.optim.SGD"}.items()
+    assert first["model.y"] <= 0.1  # the config's own is not in the space
+
+    said = litune(*words, "name=whole", f"search.space={PROJECT / 'search_spaces' / 'tiny.json'}")
+    table = trials(tmp_path / "whole")
+    assert table[0]["params"] == {"model.x": 0.5, "model.y": 0.25, "model.k": 3, "model.kind": "a"}
+    assert "the config's own params, trial 0: " in said
+    assert table[0]["score"] < max(row["score"] for row in table)
+
+    space.write_text(json.dumps(dump(Space.of({"model.y": uniform(0, 0.1)}))))
+    assert "search.enqueue.0: got config; expected a config that has a value" in litune(*words, "name=none", code=2)
 
 
 def test_repeat_trains_the_same_params_on_a_fresh_seed_each_round(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from litune.arguments import WHERE
+from litune.config import assigning, experiments, hydra_app, interpolations, nodes
 from litune.config import config as configs
-from litune.config import experiments, hydra_app
 from litune.config.documents import Document, leaves, read
 from litune.config.hydra_app import DEFAULT_BACKEND, ExperimentSource, backend_names
 from litune.config.schema import BACKENDS, OPEN_SECTIONS
@@ -140,7 +140,7 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
         del config["hydra"]
     config.experiment = config.experiment or name
     config.search.space = experiments.find_space(config.search.space, document.path)
-    dangling = list(configs.unresolved(config))
+    dangling = list(interpolations.unresolved(config))
     composed = Composed(
         config=configs.sealed(config),
         resolvable=not dangling,
@@ -163,7 +163,7 @@ def show(composed: Composed, config_dir: Path | None, kind: str, package: str | 
     if package not in (None, "_global_"):
         found = OmegaConf.select(shown, package)
         if found is None:
-            problem = configs.unknown_key(str(package), configs.known_keys(shown))
+            problem = assigning.unknown_key(str(package), nodes.known_keys(shown))
             raise InputError(replace(problem, where=f"{WHERE}: --package"))
         shown = found if OmegaConf.is_config(found) else OmegaConf.create({package: found})
     print(OmegaConf.to_yaml(shown, resolve=resolve), end="")
@@ -223,11 +223,11 @@ def _fitting(trial: DictConfig, document: Document | None) -> tuple[dict[str, An
         if key == "defaults":
             content[key] = value
             continue
-        problem = configs.assign(trial, key, value)
+        problem = assigning.assign(trial, key, value)
         if problem:
             problems.append(replace(problem, where=document.where(key)))
         else:
-            _nest(content, key, configs.held(trial, key, value))
+            _nest(content, key, assigning.held(trial, key, value))
     return content, problems
 
 
@@ -257,22 +257,22 @@ def _tried(trial: DictConfig, override: Override) -> Problem | None:
     if override.package is not None:
         return Problem(key=f"{key}@{override.package}", got="a package", expected="KEY=VALUE")
     if override.is_delete():
-        if configs.node_at(trial, key) is None:
-            return configs.unknown_key(key, configs.known_keys(trial))
+        if nodes.node_at(trial, key) is None:
+            return assigning.unknown_key(key, nodes.known_keys(trial))
         if key.partition(".")[0] not in OPEN_SECTIONS or key == "model":
             return Problem(key=key, got=f"~{key}", expected="a value: this key can be changed, not deleted")
         return None
-    if override.is_add() and key.partition(".")[0] not in OPEN_SECTIONS and configs.node_at(trial, key) is not None:
+    if override.is_add() and key.partition(".")[0] not in OPEN_SECTIONS and nodes.node_at(trial, key) is not None:
         plain = str(override.input_line).lstrip("+")
         return Problem(key=key, got=str(override.input_line), expected=f"{plain}: the key is there already")
-    return configs.assign(trial, key, override.value())
+    return assigning.assign(trial, key, override.value())
 
 
 def _line(trial: DictConfig, override: Override) -> str:
     """Return the override as Hydra takes it."""
     line = str(override.input_line)
     given = None if override.is_delete() else override.value()
-    held = configs.held(trial, override.key_or_group, given)
+    held = assigning.held(trial, override.key_or_group, given)
     return line if held is given else f"{line.partition('=')[0]}={held}"
 
 

@@ -142,7 +142,10 @@ class SearchConfig:
         "auto",
         choices=("auto", "grid", "random", "tpe", "cmaes", "gp", "asha", "hyperband", "thaw", "repeat"),
     )
-    enqueue: list[Any] = setting("params of the first trials, [{KEY: VALUE, ...}, ...]; the rest is suggested", [])
+    enqueue: list[Any] = setting(
+        "params of the first trials, [{KEY: VALUE, ...}, ...]; config: those of the config; the rest is suggested",
+        [],
+    )
     warm_start: list[str] = setting("earlier runs, by directory or name, whose trials inform tpe, gp and cmaes", [])
     pruner: str = setting("what stops poor trials early", "none", choices=("none", "median", "asha", "hyperband"))
     parallel: int | None = setting("trials at once; null: the number of GPUs, else min(4, cores)", None, least=1)

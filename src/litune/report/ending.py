@@ -26,6 +26,8 @@ def print_ending(console: Console, directory: Path) -> None:
     if not facts.board:
         for line in _first_failure(facts.rows, directory):
             console.print(line, markup=False, soft_wrap=True)
+    if (own := facts.baseline) and own is not facts.board[0]:
+        console.print(f"the config's own params, trial {own.number}: {brief(own.score)}", markup=False)
     for line in curve(facts, min(_WIDTH, console.width - 12)):
         console.print(line, markup=False, soft_wrap=True)
     if found := importances(facts, samples=0):

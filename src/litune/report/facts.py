@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from litune.config import config as configs
 from litune.objective import Objective
+from litune.space import enqueued
 from litune.space.space import Space
 from litune.study import runs
 from litune.study.confirmation import Confirmation, latest
@@ -36,6 +37,12 @@ class Facts:
     def name(self) -> str:
         """Return the run's name."""
         return self.directory.name
+
+    @property
+    def baseline(self) -> TrialRow | None:
+        """Return the trial that has the config's own params and a rank, if there is one."""
+        own = enqueued.of_config(self.config, self.space)
+        return next((row for row in self.board if row.params == own), None)
 
     @property
     def ranked(self) -> str:

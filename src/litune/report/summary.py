@@ -38,6 +38,8 @@ def sentences(facts: Facts, found: Sequence[Importance]) -> list[str]:
     best = facts.board[0]
     said.append(f"Trial {best.number} won with {metric} = {brief(best.score)}: {describe(best.params)}.")
     said += _margin(facts)
+    if (own := facts.baseline) and own is not best:
+        said.append(f"The config's own params, trial {own.number}, have {metric} = {brief(own.score)}.")
     last = improvements(facts.rows, facts.objective)[-1].number
     said.append(f"The best score was last improved by trial {last} of {len(facts.rows)}.")
     if found:

@@ -1,6 +1,7 @@
 """The trials that a person asks for (search.enqueue): read, and checked against the space before anything starts.
 
-An entry holds params by dotted key, or in sections, as NNI writes nested choices; what it leaves out is suggested.
+An entry holds params by dotted key, or in sections, as NNI writes nested choices; what it leaves out is suggested. The
+word `config` stands for the config's own values.
 """
 
 from __future__ import annotations
@@ -10,17 +11,37 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from litune.config import config as configs
 from litune.errors import Problem, nearest
 from litune.space.parameters import Categorical, Int, Normal, Parameter
 from litune.space.space import Space, flatten, name_of
+from litune.targets.signatures import TARGET
 
 KEY = "search.enqueue"
+CONFIG = "config"
 DRAWING = ("searcher", "tuner", "manager")  # the fields of a backend's section by which somebody else draws the params
 
 
 def read(config: DictConfig, space: Space) -> tuple[Mapping[str, Any], ...]:
     """Return the entries, each value as the space itself would give it; they must be free of problems."""
-    return tuple(_own(entry, space) for entry in map(flatten, _entries(config)))
+    entries = (of_config(config, space) if entry == CONFIG else flatten(entry) for entry in _entries(config))
+    return tuple(_as_drawn(entry, space) for entry in entries)
+
+
+def of_config(config: DictConfig, space: Space) -> dict[str, Any]:
+    """Return the params that the config itself has, as far as they lie in the space."""
+    held = {name: value for name in space.names if (value := _value(config, name)) is not None}
+    placed = {id_: value for id_, value in space.placed(held).items() if space.parameters[id_].contains(value)}
+    return {name_of(id_): value for id_, value in placed.items()}
+
+
+def _value(config: DictConfig, name: str) -> Any:
+    section, _, last = name.rpartition(".")
+    if f".{last}" == configs.CHOICE_SUFFIX:
+        chosen = OmegaConf.select(config, section) or {}
+        return chosen.get(TARGET) or chosen.get(last)
+    value = OmegaConf.select(config, name)
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
 def check(config: DictConfig, space: Space) -> Iterator[Problem]:
@@ -30,10 +51,16 @@ def check(config: DictConfig, space: Space) -> Iterator[Problem]:
         yield from refuse_foreign(config, KEY)
     for number, entry in enumerate(entries):
         key = f"{KEY}.{number}"
+        if entry == CONFIG:
+            entry = of_config(config, space)
+            if not entry:
+                expected = "a config that has a value of a searched param, within the space"
+                yield Problem(key=key, got=CONFIG, expected=expected)
+                continue
         if isinstance(entry, Mapping) and entry:
             yield from _misfits(flatten(entry), key, space, whole=config.search.algorithm == "repeat")
         else:
-            yield Problem(key=key, got=repr(entry), expected="params: {model.hidden: 64, ...}")
+            yield Problem(key=key, got=repr(entry), expected="params: {model.hidden: 64, ...}, or config")
     if config.search.algorithm == "repeat" and not entries:
         yield Problem(key=KEY, got="nothing", expected="the params that search.algorithm=repeat is to train")
 
@@ -90,7 +117,7 @@ def _values(parameter: Parameter) -> str:
     return f"a number from {low!r} to {high!r}" + (f", a multiple of {parameter.q!r}" if parameter.q else "")
 
 
-def _own(params: Mapping[str, Any], space: Space) -> dict[str, Any]:
+def _as_drawn(params: Mapping[str, Any], space: Space) -> dict[str, Any]:
     own = {}
     for id_, value in space.placed(params).items():
         parameter = space.parameters[id_]

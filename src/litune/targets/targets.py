@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litune.config import config as configs
+from litune.config import nodes
 from litune.errors import InputError, Problem, nearest
 from litune.targets import twins
 from litune.targets.locate import locate, trust
@@ -43,7 +44,7 @@ def check(config: DictConfig) -> list[Problem]:
 
 def _as_written(config: DictConfig, problem: Problem) -> Problem:
     """Return the problem with the interpolation instead of its value, which may be a secret of the environment."""
-    node = configs.node_at(config, problem.key)
+    node = nodes.node_at(config, problem.key)
     return replace(problem, got=str(node._value())) if node is not None and node._is_interpolation() else problem
 
 
