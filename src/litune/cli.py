@@ -94,9 +94,9 @@ def _train(argv: list[str], program: str) -> int:
         return _replay(argv)
 
     def carry_out(config: DictConfig, _options: argparse.Namespace) -> int:
-        from litune import driver
+        from litune import single
 
-        return driver.run_single(config)
+        return single.train(config)
 
     return launch.run(argv, program, manual.TRAIN, carry_out, searching=False)
 
@@ -117,9 +117,9 @@ def _replay(argv: list[str]) -> int:
         problems.append(Problem(where=WHERE, key="trial", got=repr(given["trial"]), expected="the number of a trial"))
     if problems:
         raise InputError(problems)
-    from litune import driver
+    from litune import single
 
-    return driver.replay(given["replay"], int(given["trial"]))
+    return single.replay(given["replay"], int(given["trial"]))
 
 
 def _spare_the_last_search() -> None:

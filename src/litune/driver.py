@@ -1,27 +1,21 @@
-"""From a config to its outcome, in a straight line: a search, one training, or a recorded trial again."""
+"""From a config to its outcome, in a straight line: the search."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import gc
-import itertools
-import json
-import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from litune import backends, blas, interrupts, parallelism, processes
-from litune.config import config as configs
+from litune import backends, interrupts, processes
+from litune.config.documents import shown
 from litune.errors import InputError, Problem, SearchFailed
 from litune.space.space import Space
-from litune.trial import DirectTrial, Outcome
-from litune.workers import limits
+from litune.warming import warm_up
 from litune.workers.parent import Message
 from litune.workers.pool import Workers
 
@@ -30,7 +24,6 @@ if TYPE_CHECKING:
 
     from litune.study.study import Study
 
-_SELDOM = 100_000  # new objects between two searches for garbage; importing torch makes a million, which stay
 Conclude = Callable[["Console", "Study"], None]
 
 
@@ -86,43 +79,6 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
 
 def _nothing(_config: DictConfig, _space: Space) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()
-
-
-def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
-    """Return what makes a process ready for this config's trials, in two steps: classes checked, data loaded."""
-
-    def classes() -> Message:
-        from litune import checks
-        from litune.targets import metrics
-
-        usual = gc.get_threshold()
-        gc.set_threshold(_SELDOM, *usual[1:])
-        try:
-            metrics.load()
-            return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}
-        finally:
-            gc.set_threshold(*usual)
-
-    def data() -> Message:
-        from litune.training import training
-
-        try:
-            training.load_ahead(config)
-        except Exception as error:  # noqa: BLE001 - the user's code; what it raises is told once, before any trial
-            return {"problems": [vars(_data_problem(error))]}
-        blas.libraries.cache_clear()  # of a search that this process has had before
-        limits.use_threads(parallelism.threads_of(config))  # as its trials will, who then find it done
-        return {}
-
-    return [classes, data]
-
-
-def _data_problem(error: Exception) -> Problem:
-    frames = traceback.extract_tb(error.__traceback__)
-    here = [frame for frame in frames if Path(frame.filename).is_relative_to(Path.cwd())]  # not inside a library
-    place = (here or frames)[-1]
-    where = f"{relative(Path(place.filename))}:{place.lineno}"
-    return Problem(where=where, key="data", got=f"{type(error).__name__}: {error}", expected="data that loads")
 
 
 def _raise_for(answer: Message) -> None:
@@ -182,8 +138,8 @@ def _conclude(config: DictConfig, console: Console, study: Study) -> None:
     best, found = confirmation.chosen(study.directory, study.rows, study.objective)
     if best:
         note = confirmed.note(found, study.objective)
-        path = relative(runs.write_best(study.directory, config, best, vars(study.terms), note))
-        place = relative(study.directory)
+        path = shown(runs.write_best(study.directory, config, best, vars(study.terms), note))
+        place = shown(study.directory)
         console.print(
             f"best: {path}\ntrain it: litune train --config-file {path}\n"
             f"see it: litune report {place}; litune dashboard {place}",
@@ -199,82 +155,9 @@ def _dashboards(config: DictConfig, study: Study, view: backends.View) -> contex
     return beside.opened(study.directory, view)
 
 
-def relative(path: Path) -> Path:
-    """Return the path as a person here would type it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def run_single(config: DictConfig) -> int:
-    """Train once, with no tuner, and print how it ended; return the exit code."""
-    from litune import checks
-
-    if problems := checks.check_targets(config, None):
-        raise InputError(problems)
-    from litune.study import runs
-
-    directory = training_directory(config)
-    directory.mkdir(mode=0o700, parents=True)
-    (directory / "config.yaml").write_text(configs.snapshot(config))
-    outcome = _train(config, DirectTrial(directory))
-    (directory / runs.OUTCOME).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
-    objective = configs.objective(config)
-    for step, value in outcome.history.items():
-        print(f"validation {step}: {objective.metric}={value:.6g}")
-    if outcome.failure:
-        print(f"{outcome.failure.kind.value}: {outcome.failure.message}", file=sys.stderr)
-        return 1
-    print(f"{objective.metric} ({objective.reduce}): {outcome.score!r}\nin {relative(directory)}")
-    return 0
-
-
 def search_directory(config: DictConfig) -> Path:
     """Return where run_search works."""
     from litune import checks
     from litune.study import identity
 
     return Path(config.search.runs).absolute() / identity.run_name(config, checks.load_space(config))
-
-
-def training_directory(config: DictConfig) -> Path:
-    """Return where the next run_single will work."""
-    name = config.name or f"train-{config.experiment or 'model'}"
-    return next(path for path in _numbered(Path(config.search.runs).absolute() / name) if not path.exists())
-
-
-def replay(run: str, number: int) -> int:
-    """Run a recorded trial again and say whether each reported value is bit-equal; return 0 if all are."""
-    from litune.study import runs
-
-    directory = runs.find(run)
-    config, _, ledger = runs.read(directory)
-    if number not in ledger.rows:
-        raise InputError(
-            Problem(where=str(directory), key="trial", got=str(number), expected=f"0 to {len(ledger.rows) - 1}")
-        )
-    row = ledger.rows[number]
-    if row.schedule:
-        expected = "a trial whose params stayed as they were: this one's changed while it trained"
-        raise InputError(Problem(where=str(directory), key="trial", got=str(number), expected=expected))
-    again = runs.best_config(config, row, ledger.about["terms"])
-    place = next(path for path in _numbered(directory / "replays" / f"{number:04d}") if not path.exists())
-    place.mkdir(mode=0o700, parents=True)
-    outcome = _train(again, DirectTrial(place, row.params, stop_after=len(row.history)))
-    for step, value in row.history.items():
-        same = outcome.history.get(step) == value
-        print(f"validation {step}: recorded {value!r}, now {outcome.history.get(step)!r}{'' if same else '  DIFFERS'}")
-    equal = bool(row.history) and outcome.history == row.history
-    print(f"trial {number}: {'bit-equal' if equal else 'not equal'} in {len(row.history)} values")
-    return 0 if equal else 1
-
-
-def _train(config: DictConfig, trial: DirectTrial) -> Outcome:
-    limits.use_threads(config.search.threads or limits.cores())
-    from litune.training.training import run_trial
-
-    return run_trial(config, trial)
-
-
-def _numbered(path: Path) -> Iterator[Path]:
-    yield path
-    for number in itertools.count(2):
-        yield path.with_name(f"{path.name}-{number}")

@@ -33,6 +33,7 @@ def run(argv: list[str], program: str, usage: str, carry_out: CarryOut, *, searc
         _print_help(usage, program, options.config_dir)
         return 0
     from litune.config import compose, hydra_app
+    from litune.config.overrides import expand
 
     overrides = list(options.overrides)
     if options.shell_completion or options.info:
@@ -46,7 +47,7 @@ def run(argv: list[str], program: str, usage: str, carry_out: CarryOut, *, searc
         one = compose.compose(overrides, config_dir=options.config_dir, config_file=options.config_file)
         compose.show(one, options.config_dir, options.cfg, options.package, resolve=options.resolve)
         return 0
-    jobs = compose.expand(overrides) if options.multirun else [overrides]
+    jobs = expand(overrides) if options.multirun else [overrides]
     composed = [_checked(job, options, searching=searching) for job in jobs]
     names = [one.config.name for one in composed if one.config.name]
     if len(set(names)) < len(names):
@@ -164,7 +165,7 @@ def _each(
     composed: list[Composed], jobs: list[list[str]], carry_out: Callable[[DictConfig], int], *, searching: bool
 ) -> int:
     """Carry out one run after the other, and compare them in a table; return the worst exit code."""
-    from litune import driver
+    from litune import driver, single
     from litune.report import multirun
 
     if searching:
@@ -172,7 +173,7 @@ def _each(
     code, done = 0, []
     for one, job in zip(composed, jobs, strict=True):
         print(f"# {' '.join(job)}", flush=True)
-        directory = driver.search_directory(one.config) if searching else driver.training_directory(one.config)
+        directory = driver.search_directory(one.config) if searching else single.directory_of(one.config)
         code = max(code, _started(one, carry_out))
         metric = str(one.config.objective.metric)
         done.append(multirun.Job(overrides=tuple(job), directory=directory, metric=metric))

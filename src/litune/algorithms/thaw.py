@@ -19,19 +19,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtri
+from scipy.special import log_ndtr
 
 from litune import blas
 from litune.algorithms import curves
 from litune.algorithms.curves import Array, Points
 from litune.algorithms.features import Features
+from litune.algorithms.observed import Indices, normal_scores, observations, thinned
 from litune.algorithms.promotion import Decision, Run, promote, rungs
 from litune.seeds import stream
 from litune.space.space import Space
 
 _ENUMERATED = 1000  # a grid up to this size is a list of candidates
-Indices = NDArray[np.int64]
 Predict = Callable[[Points], tuple[Array, Array]]  # mean and deviation of curves
 
 
@@ -257,21 +256,6 @@ def _key(params: Mapping[str, Any]) -> str:
     return repr(sorted(params.items()))
 
 
-def observations(runs: Sequence[Run]) -> tuple[Indices, Indices, Array]:
-    """Return (trial, step, value) of every value seen, in order."""
-    table = [(index, step, value) for index, run in enumerate(runs) for step, value in sorted(run.curve.items())]
-    trial, step, value = zip(*table, strict=True)
-    return np.array(trial), np.array(step), np.array(value, dtype=float)
-
-
-def normal_scores(value: Array) -> Array:
-    """Return each value's normal score: the standard normal's quantile at its rank; not finite counts as worst."""
-    _, place, count = np.unique(np.where(np.isfinite(value), value, -np.inf), return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - count / 2)[place]  # the middle of what ties
-    scores: Array = ndtri(rank / len(value))
-    return scores
-
-
 def spread_steps(dimensions: int) -> Array:
     """Return the steps of a sequence that fills the unit cube evenly (M. Roberts' generalised golden ratio)."""
     ratio = 2.0
@@ -279,24 +263,3 @@ def spread_steps(dimensions: int) -> Array:
         ratio = (1.0 + ratio) ** (1.0 / (dimensions + 1))
     steps: Array = ratio ** -np.arange(1.0, dimensions + 1)
     return steps
-
-
-def thinned(trial: Indices, step: Indices, score: Array, kept: int) -> tuple[Indices, Array, Array]:
-    """Return at most `kept` observations: about equally spaced in log step, each the mean over its gap."""
-    ratio = 1.15
-    while True:
-        place = np.floor(np.log(step) / math.log(ratio)).astype(int)
-        group = np.concatenate([[0], np.cumsum((np.diff(trial) != 0) | (np.diff(place) != 0))])
-        count = np.bincount(group)
-        ends = np.cumsum(count) - 1
-        if len(count) <= kept or ratio > 8:
-            break
-        ratio *= 1.25
-    mean = np.bincount(group, score) / count
-    where: Array = np.exp(np.bincount(group, np.log(step).astype(np.float64)) / count)
-    chosen = np.arange(len(count))
-    if len(chosen) > kept:
-        order = np.argsort(-mean, kind="stable")[: kept // 2]
-        spread = np.linspace(0, len(count) - 1, kept - len(order)).round().astype(int)
-        chosen = np.unique(np.concatenate([order, spread]))
-    return trial[ends][chosen], where[chosen], mean[chosen]

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -25,6 +23,7 @@ from litune.config import assigning, experiments, hydra_app, interpolations, nod
 from litune.config import config as configs
 from litune.config.documents import Document, leaves, read
 from litune.config.hydra_app import DEFAULT_BACKEND, ExperimentSource, backend_names
+from litune.config.overrides import line_of, parse, tried
 from litune.config.schema import BACKENDS, OPEN_SECTIONS
 from litune.errors import InputError, Problem, nearest
 
@@ -58,40 +57,6 @@ class Composed:
         return self.document.where(key)
 
 
-def parse(overrides: Sequence[str], *, sweep: bool) -> tuple[list[Override], list[Problem]]:
-    """Return the overrides that are well-formed, and the problems of the others."""
-    parser = OverridesParser.create()
-    parsed: list[Override] = []
-    problems: list[Problem] = []
-    for text in overrides:
-        try:
-            [override] = parser.parse_overrides([text])
-        except HydraException as error:
-            problems.append(_malformed(text, error))
-            continue
-        if override.is_sweep_override() and not sweep:
-            value = text.partition("=")[2]
-            cure = f"for a list write [{value}]; for one run each add -m"
-            key = override.key_or_group
-            problems.append(Problem(where=WHERE, key=key, got=value, expected="one value", cure=cure))
-        else:
-            parsed.append(override)
-    return parsed, problems
-
-
-def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """Return the overrides of each run of a multirun; raise InputError for malformed ones."""
-    parsed, problems = parse(overrides, sweep=True)
-    if problems:
-        raise InputError(problems)
-    try:
-        [batch] = BasicSweeper.split_arguments(parsed, None)
-    except HydraException as error:
-        expected = "values to try one after another, such as a,b,c"
-        raise InputError(Problem(where=WHERE, got=str(error), expected=expected)) from error
-    return batch
-
-
 def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_file: Path | None = None) -> Composed:
     """Return the config of experiment and overrides; raise InputError where there is no config to go on with.
 
@@ -116,12 +81,12 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
     for override in parsed:
         if _chooses(override):
             continue
-        problem = _tried(trial, override)
+        problem = tried(trial, override)
         if problem:
             problems.append(replace(problem, where=WHERE))
         else:
             whole = override.is_delete() and "." not in override.key_or_group  # a section: the schema keeps it, empty
-            kept.append(f"{override.key_or_group}=null" if whole else _line(trial, override))
+            kept.append(f"{override.key_or_group}=null" if whole else line_of(trial, override))
     name = document.path.stem if document else ""
     if document is None:
         raise InputError(problems)
@@ -167,16 +132,6 @@ def show(composed: Composed, config_dir: Path | None, kind: str, package: str | 
             raise InputError(replace(problem, where=f"{WHERE}: --package"))
         shown = found if OmegaConf.is_config(found) else OmegaConf.create({package: found})
     print(OmegaConf.to_yaml(shown, resolve=resolve), end="")
-
-
-def _malformed(text: str, error: HydraException) -> Problem:
-    key, equals, value = text.partition("=")
-    if not equals:
-        return Problem(where=WHERE, got=repr(text), expected="KEY=VALUE")
-    example = f'{key}="{value}"' if not set(value) & set("'\"\\") else f'{key}="a value"'
-    cure = f"quote it for the shell and for Hydra: '{example}'"
-    said = str(error).splitlines()[0]
-    return Problem(where=WHERE, key=key, got=repr(text), expected=f"a value of Hydra's grammar ({said})", cure=cure)
 
 
 def _chooses(override: Override) -> bool:
@@ -247,33 +202,6 @@ def _nest(content: dict[str, Any], key: str, value: Any) -> None:
     for part in above:
         content = content.setdefault(part, {})
     content[name] = value
-
-
-def _tried(trial: DictConfig, override: Override) -> Problem | None:
-    """Apply the override to the schema that already has the experiment's values; return what is wrong with it."""
-    key = override.key_or_group
-    if override.is_hydra_override():
-        return None
-    if override.package is not None:
-        return Problem(key=f"{key}@{override.package}", got="a package", expected="KEY=VALUE")
-    if override.is_delete():
-        if nodes.node_at(trial, key) is None:
-            return assigning.unknown_key(key, nodes.known_keys(trial))
-        if key.partition(".")[0] not in OPEN_SECTIONS or key == "model":
-            return Problem(key=key, got=f"~{key}", expected="a value: this key can be changed, not deleted")
-        return None
-    if override.is_add() and key.partition(".")[0] not in OPEN_SECTIONS and nodes.node_at(trial, key) is not None:
-        plain = str(override.input_line).lstrip("+")
-        return Problem(key=key, got=str(override.input_line), expected=f"{plain}: the key is there already")
-    return assigning.assign(trial, key, override.value())
-
-
-def _line(trial: DictConfig, override: Override) -> str:
-    """Return the override as Hydra takes it."""
-    line = str(override.input_line)
-    given = None if override.is_delete() else override.value()
-    held = assigning.held(trial, override.key_or_group, given)
-    return line if held is given else f"{line.partition('=')[0]}={held}"
 
 
 def _translated(error: Exception, overrides: Iterable[Override], document: Document) -> Problem:

@@ -133,8 +133,8 @@ def _serve(control: int, listener: int) -> None:
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     about = json.loads(sys.stdin.buffer.read())
     from litune.config import config as configs
-    from litune.driver import warm_up
     from litune.space import space_file
+    from litune.warming import warm_up
     from litune.workers.parent import Parent, warmed
 
     for _answer in warmed(warm_up(configs.from_plain(about["config"]), space_file.parse(about["space"]))):

@@ -1,0 +1,85 @@
+"""One training without a tuner: of a config, or of a recorded trial again."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from litune.config import config as configs
+from litune.config.documents import shown
+from litune.errors import InputError, Problem
+from litune.trial import DirectTrial, Outcome
+from litune.workers import limits
+
+
+def train(config: DictConfig) -> int:
+    """Train once, with no tuner, and print how it ended; return the exit code."""
+    from litune import checks
+
+    if problems := checks.check_targets(config, None):
+        raise InputError(problems)
+    from litune.study import runs
+
+    directory = directory_of(config)
+    directory.mkdir(mode=0o700, parents=True)
+    (directory / "config.yaml").write_text(configs.snapshot(config))
+    outcome = _trained(config, DirectTrial(directory))
+    (directory / runs.OUTCOME).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
+    objective = configs.objective(config)
+    for step, value in outcome.history.items():
+        print(f"validation {step}: {objective.metric}={value:.6g}")
+    if outcome.failure:
+        print(f"{outcome.failure.kind.value}: {outcome.failure.message}", file=sys.stderr)
+        return 1
+    print(f"{objective.metric} ({objective.reduce}): {outcome.score!r}\nin {shown(directory)}")
+    return 0
+
+
+def replay(run: str, number: int) -> int:
+    """Run a recorded trial again and say whether each reported value is bit-equal; return 0 if all are."""
+    from litune.study import runs
+
+    directory = runs.find(run)
+    config, _, ledger = runs.read(directory)
+    if number not in ledger.rows:
+        raise InputError(
+            Problem(where=str(directory), key="trial", got=str(number), expected=f"0 to {len(ledger.rows) - 1}")
+        )
+    row = ledger.rows[number]
+    if row.schedule:
+        expected = "a trial whose params stayed as they were: this one's changed while it trained"
+        raise InputError(Problem(where=str(directory), key="trial", got=str(number), expected=expected))
+    again = runs.best_config(config, row, ledger.about["terms"])
+    place = next(path for path in _numbered(directory / "replays" / f"{number:04d}") if not path.exists())
+    place.mkdir(mode=0o700, parents=True)
+    outcome = _trained(again, DirectTrial(place, row.params, stop_after=len(row.history)))
+    for step, value in row.history.items():
+        same = outcome.history.get(step) == value
+        print(f"validation {step}: recorded {value!r}, now {outcome.history.get(step)!r}{'' if same else '  DIFFERS'}")
+    equal = bool(row.history) and outcome.history == row.history
+    print(f"trial {number}: {'bit-equal' if equal else 'not equal'} in {len(row.history)} values")
+    return 0 if equal else 1
+
+
+def directory_of(config: DictConfig) -> Path:
+    """Return where the next run_single will work."""
+    name = config.name or f"train-{config.experiment or 'model'}"
+    return next(path for path in _numbered(Path(config.search.runs).absolute() / name) if not path.exists())
+
+
+def _trained(config: DictConfig, trial: DirectTrial) -> Outcome:
+    limits.use_threads(config.search.threads or limits.cores())
+    from litune.training.training import run_trial
+
+    return run_trial(config, trial)
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.name}-{number}")

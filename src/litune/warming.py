@@ -1,0 +1,56 @@
+"""What makes a process ready for a config's trials, so that each of them starts in milliseconds as a fork of it."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from litune import blas, parallelism
+from litune.config.documents import shown
+from litune.errors import Problem
+from litune.space.space import Space
+from litune.workers import limits
+from litune.workers.parent import Message
+
+_SELDOM = 100_000  # new objects between two searches for garbage; importing torch makes a million, which stay
+
+
+def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
+    """Return what makes a process ready for this config's trials, in two steps: classes checked, data loaded."""
+
+    def classes() -> Message:
+        from litune import checks
+        from litune.targets import metrics
+
+        usual = gc.get_threshold()
+        gc.set_threshold(_SELDOM, *usual[1:])
+        try:
+            metrics.load()
+            return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}
+        finally:
+            gc.set_threshold(*usual)
+
+    def data() -> Message:
+        from litune.training import training
+
+        try:
+            training.load_ahead(config)
+        except Exception as error:  # noqa: BLE001 - the user's code; what it raises is told once, before any trial
+            return {"problems": [vars(_data_problem(error))]}
+        blas.libraries.cache_clear()  # of a search that this process has had before
+        limits.use_threads(parallelism.threads_of(config))  # as its trials will, who then find it done
+        return {}
+
+    return [classes, data]
+
+
+def _data_problem(error: Exception) -> Problem:
+    frames = traceback.extract_tb(error.__traceback__)
+    here = [frame for frame in frames if Path(frame.filename).is_relative_to(Path.cwd())]  # not inside a library
+    place = (here or frames)[-1]
+    where = f"{shown(Path(place.filename))}:{place.lineno}"
+    return Problem(where=where, key="data", got=f"{type(error).__name__}: {error}", expected="data that loads")
