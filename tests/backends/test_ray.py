@@ -311,6 +311,7 @@ class TestCluster:
         done = run(tmp_path, "backend.address=127.0.0.1:1")
         assert done.returncode == 2
         assert "backend.address" in done.stderr
+        assert done.stderr.count("\n") == 1  # and nothing of Ray's own
 
 
 @pytest.fixture

@@ -172,11 +172,15 @@ def test_a_replay_of_what_is_not_there_is_refused(project, case):
 
 LITUNE = {
     "misspelt command": (["serach"], ["command line: got serach", "did you mean search?"]),
-    "no run given": (["best"], ["the following arguments are required: run"]),
+    "no run given": (["best"], ["command line: run: got nothing; expected a value; see litune best --help"]),
     "unknown run": (["best", "nope"], ["'nope'"]),
-    "unknown format": (["trials", "nope", "--format", "xml"], ["invalid choice: 'xml'"]),
+    "unknown format": (
+        ["trials", "nope", "--format", "cvs"],
+        ["--format: got 'cvs'; expected one of table, csv", "mean csv?"],
+    ),
+    "no number": (["confirm", "nope", "--top", "a"], ["command line: --top: got 'a'; expected int"]),
     "no such directory": (["list", "nope"], ["command line: got nope; expected the directory of the run directories"]),
-    "superfluous word": (["list", "here", "now"], ["unrecognized arguments: now"]),
+    "superfluous word": (["list", "here", "now"], ["command line: got now; expected nothing more"]),
 }
 
 

@@ -8,6 +8,7 @@ import math
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ _ENVIRONMENT = {
 # Ray's word for a cluster of one machine. Without it Ray turns 127.0.0.1 into the machine's own address, and its
 # processes, which have no password, listen on every one.
 _ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_PATIENCE = 10.0  # seconds for a cluster's address to answer
 _PILLARS = ("gcs_server", "raylet")  # without them calls into Ray wait for a minute, and end this process in C++
 
 
@@ -96,18 +98,28 @@ def _init(options: dict[str, Any], address: str | None) -> None:
     import ray
 
     try:
+        if address:
+            _knock(address)
         with contextlib.nullcontext() if address else _undisturbed():
             try:
                 ray.init(**options)
             except ConnectionAbortedError:  # a cluster's client server starts one for each client, which fails at times
                 ray.init(**options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         if address is None:
             raise SearchFailed(f"Ray did not start: {error}") from error
         expected = "the address of a running Ray cluster: auto, HOST:6379 or ray://HOST:10001"
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        said = getattr(error, "strerror", None) or str(error)
+        lines = said.strip().splitlines() or [type(error).__name__]
         cure = " ".join(dict.fromkeys([lines[0], lines[-1]]))  # between them lies Ray's traceback
         raise InputError(Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens, which Ray would notice after many seconds and many lines of its own."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
 
 
 @contextlib.contextmanager
