@@ -57,7 +57,6 @@ class Thaw:
     """Decide 0, 1, 2, ...; holds the features of trials and candidates so as to compute them once.
 
     steps       of a full training
-    start       params to try first, such as the config's own
     candidates  all the params to choose new trials from; None: the space
     """
 
@@ -67,11 +66,10 @@ class Thaw:
         *,
         seed: int,
         steps: int,
-        start: Sequence[Mapping[str, Any]] = (),
         candidates: Sequence[Mapping[str, Any]] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self.space, self.seed, self.steps, self.start = space, seed, steps, list(start)
+        self.space, self.seed, self.steps = space, seed, steps
         self.settings = settings or Settings()
         self._ladder = rungs(steps)
         self._features = Features(space)
@@ -118,15 +116,12 @@ class Thaw:
         )
 
     def _designed(self, number: int, runs: Sequence[Run], rng: np.random.Generator) -> Mapping[str, Any] | None:
-        """Return the start points, then the middle of the space, then a shifted sequence that fills it evenly."""
-        if number < len(self.start):
-            return self.start[number]
-        place = number - len(self.start)
-        if place == 0:
+        """Return the middle of the space, then a shifted sequence that fills it evenly."""
+        if number == 0:
             unit = np.full(self._features.drawn, 0.5)
         else:
             shift = np.random.default_rng(stream(self.seed, -1)).random(self._features.drawn)
-            unit = (shift + place * spread_steps(self._features.drawn)) % 1.0
+            unit = (shift + number * spread_steps(self._features.drawn)) % 1.0
         return self._unseen(unit[None, :], runs, rng)
 
     def _unseen(self, units: Array, runs: Sequence[Run], rng: np.random.Generator) -> Mapping[str, Any] | None:
