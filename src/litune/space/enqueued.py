@@ -38,9 +38,9 @@ def of_config(config: DictConfig, space: Space) -> dict[str, Any]:
 def _value(config: DictConfig, name: str) -> Any:
     section, _, last = name.rpartition(".")
     if f".{last}" == configs.CHOICE_SUFFIX:
-        chosen = OmegaConf.select(config, section) or {}
+        chosen = OmegaConf.select(config, section, throw_on_resolution_failure=False) or {}
         return chosen.get(TARGET) or chosen.get(last)
-    value = OmegaConf.select(config, name)
+    value = OmegaConf.select(config, name, throw_on_resolution_failure=False)
     return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
