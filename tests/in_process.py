@@ -45,6 +45,12 @@ def trials(run: Path) -> list[dict]:
     return table
 
 
+def timeline(run: Path) -> str:
+    """Return the part of a run's report that shows when each trial ran."""
+    litune("report", str(run))
+    return (run / "report.html").read_text().partition("<h2>Timeline")[2].partition("<h2>")[0]
+
+
 def table(run: Path) -> list[tuple[str, ...]]:
     """Return the trial table as text: what must be bit-equal."""
     keys = ("number", "params", "state", "score", "history")

@@ -67,7 +67,7 @@ def replay(run: str, number: int) -> int:
 
 
 def directory_of(config: DictConfig) -> Path:
-    """Return where the next run_single will work."""
+    """Return where the next train() will work."""
     name = config.name or f"train-{config.experiment or 'model'}"
     return next(path for path in _numbered(Path(config.search.runs).absolute() / name) if not path.exists())
 

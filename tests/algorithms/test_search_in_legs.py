@@ -14,7 +14,7 @@ from litune.study import ledger as ledgers
 from litune.study.study import Study
 from litune.trial import Outcome, TrialState
 from tests.faults.searches import command, finish, start
-from tests.in_process import litune, search, table, trials
+from tests.in_process import search, table, timeline, trials
 
 ASHA = ["search.algorithm=asha", "search.trials=6"]
 FAULTY = {"model.ending": {"_type": "choice", "_value": ["complete", "error", "nan", "exit", "out_of_memory"]}}
@@ -46,9 +46,9 @@ def test_the_best_keep_their_checkpoints(undisturbed: Path) -> None:
 def test_the_report_draws_each_leg_when_it_ran(tmp_path: Path) -> None:
     search(tmp_path, "search.algorithm=asha", "search.trials=3")
     search(tmp_path, *ASHA)
-    page = tmp_path / "report.html"
-    litune("report", str(tmp_path / "it"), "--out", str(page))
-    assert "When each worker ran which trial: 1 at once" in page.read_text()
+    shown = timeline(tmp_path / "it")
+    assert "When each worker ran which trial: 1 at once" in shown
+    assert shown.count("mark bar") > len(trials(tmp_path / "it"))
 
 
 def test_a_killed_driver_is_continued_to_the_same_table(undisturbed: Path, tmp_path: Path) -> None:

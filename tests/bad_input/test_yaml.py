@@ -57,6 +57,18 @@ def test_a_mistake_in_an_experiment_is_told_with_its_place(project, case):
     project.assert_refused(project.search("experiment=mine"), *said)
 
 
+def test_a_key_that_nobody_typed_is_not_said_to_be_of_the_command_line(project):
+    project.write("search_spaces/mine.json", "")
+    (project.root / "search_spaces" / "mine.json").unlink()
+    project.assert_refused(project.search("experiment=mine", "search.trials=5"), f"{FILE}: search.space: got nothing")
+
+
+def test_a_param_of_a_model_beside_a_function_is_refused(project):
+    project.write("my_net.py", "def train(params, trial): return 1.0\n")
+    project.write(FILE, "allow: [my_net]\nfunction: {_target_: my_net.train}\nobjective: {metric: a}\n")
+    project.assert_refused(project.search("experiment=mine"), "search_spaces/mine.json:1: model.lr: got a parameter")
+
+
 def test_one_mistake_is_one_line(project):
     good = (project.root / FILE).read_text()
     project.write(FILE, good + "model: {_target_: my_net.Net, hidden: 1}\n")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from litune.algorithms.suggest import Suggester
+from litune.config import config as configs
+from litune.space import enqueued
 from litune.space.space import Space, choice, loguniform, randint, uniform
 from litune.space.space_file import dump, parse
 from litune.trial import Outcome, TrialState
@@ -109,6 +111,21 @@ def test_config_stands_for_what_the_config_has_and_the_end_says_how_good_that_wa
 
     space.write_text(json.dumps(dump(Space.of({"model.y": uniform(0, 0.1)}))))
     assert "search.enqueue.0: got config; expected a config that has a value" in litune(*words, "name=none", code=2)
+
+
+def test_the_config_has_null_and_a_plain_value_where_the_space_chooses_a_section() -> None:
+    options = [{"_name": "relu"}, {"_name": "leaky", "slope": {"_type": "uniform", "_value": [0, 1]}}]
+    space = parse({
+        "function.act": {"_type": "choice", "_value": options},
+        "function.decay": {"_type": "choice", "_value": [0.1, None]},
+        "function.rate": {"_type": "quniform", "_value": [0, 1, 0.1]},
+    })  # fmt: skip
+    for act, found in {"relu": {"function.act._name": "relu"}, "gelu": {}, 3: {}}.items():
+        section = {"act": act, "decay": None, "rate": 0.30000000000000004}
+        config = configs.from_plain({"function": section})
+        assert enqueued.of_config(config, space) == {**found, "function.decay": None, "function.rate": 0.3}
+    section = {"act": {"_target_": "${oc.env:NO_SUCH_VARIABLE}"}, "decay": "${oc.env:NO_SUCH_VARIABLE}"}
+    assert enqueued.of_config(configs.from_plain({"function": section}), space) == {}
 
 
 def test_repeat_trains_the_same_params_on_a_fresh_seed_each_round(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from tests.in_process import digest_of, litune, search, trials
+from tests.in_process import digest_of, litune, search, timeline, trials
 
 RANDOM = "search.algorithm=random"
 
@@ -63,6 +63,7 @@ def test_params_tried_before_are_answered_from_the_ledger(tmp_path: Path) -> Non
     trained = trials(tmp_path / "again")
     assert sum(row["reused"] is not None for row in reused) == 4
     assert all(row["reused"] is None for row in trained)
+    assert [timeline(tmp_path / name).count("mark bar") for name in ("it", "again")] == [2, 6]
     assert [(row["params"], row["score"]) for row in reused] == [(row["params"], row["score"]) for row in trained]
 
 

@@ -15,6 +15,7 @@ from litune.config.nodes import is_closed, known, known_keys, node_at
 from litune.config.schema import BACKENDS, OPEN_SECTIONS
 from litune.errors import Problem, nearest
 
+_GROUPS = ("callbacks", "logger")  # open sections of sections
 _LISTED = 20  # a longer list of names would hide the rest of the message
 
 
@@ -27,8 +28,9 @@ def assign(config: DictConfig, key: str, value: Any) -> Problem | None:
             return unknown_key(key, known_keys(config))
         OmegaConf.update(config, key, cast(value, field_node), merge=False)
     except (OmegaConfBaseException, ValueError, AssertionError):
-        cure = f"{key}: {{_target_: {value}}}" if isinstance(value, str) and key in OPEN_SECTIONS else ""
-        return Problem(key=key, got=shown(value), expected=expected_of(field_node, key), cure=cure)
+        section = f"{{NAME: {{_target_: {value}}}}}" if key in _GROUPS else f"{{_target_: {value}}}"
+        cure = f"{key}: {section}" if isinstance(value, str) and key in OPEN_SECTIONS else ""
+        return Problem(key=key, got=shown(value), expected=_expected_of(field_node, key), cure=cure)
     return None
 
 
@@ -86,7 +88,7 @@ def held(config: DictConfig, key: str, value: Any) -> Any:
     return node._value() if isinstance(node, IntegerNode) and isinstance(value, float) else value
 
 
-def expected_of(node: Any, key: str) -> str:
+def _expected_of(node: Any, key: str) -> str:
     """Say in words what the field takes."""
     if node is None:
         return f"a section above {key} that can hold it"

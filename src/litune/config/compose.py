@@ -51,7 +51,7 @@ class Composed:
         for depth in range(1, len(parts) + 1):
             name = ".".join(parts[:depth])
             replaced = key not in lines and f"{name}._target_" in self.overridden  # so that another class asks for it
-            below = name not in lines and any(given.startswith(f"{name}.") for given in self.overridden)
+            below = name == key not in lines and any(given.startswith(f"{key}.") for given in self.overridden)
             if name in self.overridden or replaced or below:
                 return WHERE
         return self.document.where(key)

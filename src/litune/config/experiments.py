@@ -64,8 +64,8 @@ def find_space(given: str | None, experiment: Path) -> str | None:
     It is looked for here, in the experiment's project, and beside the experiment.
     """
     homes = [Path(), experiment.parent.parent, experiment.parent]
-    if given is not None and (found := [home / given for home in homes if (home / given).exists()]):
-        return str(found[0])
     names = [f"{given or experiment.stem}{suffix}" for suffix in (".json", *SUFFIXES)]
-    named = (home / _SPACES / name for home in homes for name in names)
-    return next((str(path) for path in named if path.is_file()), given)
+    named = [home / _SPACES / name for home in homes for name in names]
+    typed = [home / given for home in homes] if given is not None else []
+    found = next((path for path in [*typed, *named] if path.is_file()), None) or next(filter(Path.exists, typed), None)
+    return str(found) if found else given

@@ -40,9 +40,9 @@ class Facts:
 
     @property
     def baseline(self) -> TrialRow | None:
-        """Return the trial that has the config's own params and a rank, if there is one."""
+        """Return the first trial that has the config's own params, all of them, and a rank; None if none has."""
         own = enqueued.of_config(self.config, self.space)
-        return next((row for row in self.board if row.params == own), None)
+        return next((row for row in self.rows if row.params == own and row.ranked and not row.schedule), None)
 
     @property
     def ranked(self) -> str:

@@ -106,7 +106,7 @@ def idle(facts: Facts) -> str:
 
 def _lanes(facts: Facts) -> list[list[tuple[Span, TrialRow]]]:
     """Return the spans in which trials ran, put into as few rows as hold them without overlap."""
-    ran = [(span, row) for row in facts.rows if row.reused is None for span in row.spans]
+    ran = [(span, row) for row in facts.rows for span in row.spans]
     lanes: list[list[tuple[Span, TrialRow]]] = []
     for span, row in sorted(ran, key=lambda pair: pair[0]):
         free = (lane for lane in lanes if lane[-1][0].ended <= span.started + _CLOSE)

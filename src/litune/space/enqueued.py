@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from litune.config import config as configs
+from litune.config import nodes
 from litune.errors import Problem, nearest
 from litune.space.parameters import Categorical, Int, Normal, Parameter
 from litune.space.space import Space, flatten, name_of
@@ -19,6 +20,7 @@ from litune.targets.signatures import TARGET
 
 KEY = "search.enqueue"
 CONFIG = "config"
+_ABSENT = object()
 DRAWING = ("searcher", "tuner", "manager")  # the fields of a backend's section by which somebody else draws the params
 
 
@@ -29,19 +31,28 @@ def read(config: DictConfig, space: Space) -> tuple[Mapping[str, Any], ...]:
 
 
 def of_config(config: DictConfig, space: Space) -> dict[str, Any]:
-    """Return the params that the config itself has, as far as they lie in the space."""
-    held = {name: value for name in space.names if (value := _value(config, name)) is not None}
+    """Return the params that the config itself has, as far as they lie in the space, each as the space has it."""
+    held = {name: value for name in space.names if (value := _value(config, name)) is not _ABSENT}
     placed = {id_: value for id_, value in space.placed(held).items() if space.parameters[id_].contains(value)}
-    return {name_of(id_): value for id_, value in placed.items()}
+    return _as_drawn({name_of(id_): value for id_, value in placed.items()}, space)
 
 
 def _value(config: DictConfig, name: str) -> Any:
+    """Return what the config has under a param's name; for a choice among sections the name of the one that it has."""
     section, _, last = name.rpartition(".")
     if f".{last}" == configs.CHOICE_SUFFIX:
-        chosen = OmegaConf.select(config, section, throw_on_resolution_failure=False) or {}
-        return chosen.get(TARGET) or chosen.get(last)
-    value = OmegaConf.select(config, name, throw_on_resolution_failure=False)
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        chosen = isinstance(nodes.node_at(config, section), DictConfig)
+        places = [f"{section}.{TARGET}", name] if chosen else [section]
+        return next((value for place in places if (value := _value_at(config, place)) is not _ABSENT), _ABSENT)
+    return _value_at(config, name)
+
+
+def _value_at(config: DictConfig, key: str) -> Any:
+    node = nodes.node_at(config, key)
+    if node is not None and node._is_none():
+        return None
+    value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
+    return _ABSENT if value is None else OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
 def check(config: DictConfig, space: Space) -> Iterator[Problem]:

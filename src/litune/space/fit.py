@@ -16,8 +16,8 @@ from litune.errors import InputError, Problem, nearest
 from litune.space.parameters import Float, Normal, Parameter
 from litune.space.space import Space, name_of
 
-SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks", "function")
-LARGEST_GRID = 100_000
+_SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks", "function")
+_LARGEST_GRID = 100_000
 _GOLDEN = 0.618034  # a part of a range that is seldom a whole number
 
 
@@ -49,9 +49,9 @@ def _grid(config: DictConfig, space: Space) -> Iterator[Problem]:
         )
         yield problem
     size = space.grid_size()
-    if size is not None and size > LARGEST_GRID:
+    if size is not None and size > _LARGEST_GRID:
         cure = "use a coarser q or fewer choices, or search.algorithm=random with search.trials as the limit"
-        expected = f"at most {LARGEST_GRID:,}"
+        expected = f"at most {_LARGEST_GRID:,}"
         yield Problem(key="search.algorithm", got=f"a grid of {size:,} points", expected=expected, cure=cure)
 
 
@@ -61,10 +61,10 @@ def _params(config: DictConfig, space: Space) -> Iterator[Problem]:
     refused: set[str] = set()
     for name in space.names:
         section = name.partition(".")[0]
-        if section not in SEARCHABLE:
+        if section not in _SEARCHABLE:
             refused.add(name)
-            searchable = [key for key in known if key.partition(".")[0] in SEARCHABLE and "." in key]
-            expected = f"a key below {', '.join(SEARCHABLE)}"
+            searchable = [key for key in known if key.partition(".")[0] in _SEARCHABLE and "." in key]
+            expected = f"a key below {', '.join(_SEARCHABLE)}"
             cure = "" if "." in name else f"for the model's argument: model.{name}"
             problem = Problem(
                 key=name, got="a parameter", expected=expected, nearest=nearest(name, searchable), cure=cure
@@ -72,7 +72,7 @@ def _params(config: DictConfig, space: Space) -> Iterator[Problem]:
             yield from _at_space(config, [problem])
         elif _place_lacks(config, space, name):
             refused.add(name)
-            if section == "model":  # told by _sections()
+            if section == "model" and not config.function:  # that there is neither is told for itself
                 continue
             expected = f"a section {section} in the config, or {section}._name in the space"
             yield from _at_space(config, [Problem(key=name, got="a parameter", expected=expected)])

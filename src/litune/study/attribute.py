@@ -97,7 +97,7 @@ def row_of(
     about["schedule"] = tuple(about.get("schedule", ()))
     about["legs"] = tuple(Leg(*leg) for leg in about.get("legs", ()))
     seconds = about.get("seconds")
-    alone = [(about.get("started", started), seconds)] if seconds else []
+    alone = [(about.get("started", started), seconds)] if seconds and "reused" not in about else []
     about["spans"] = tuple(Span(*span) for span in about.get("spans", alone))
     row = TrialRow(**{"number": number, "started": started, "score": score, "history": history, **about})
     if row.ended and (row.fingerprint()[:_DIGITS] != str(fingerprint)[:_DIGITS] or state != OPTUNA_STATE[row.state]):

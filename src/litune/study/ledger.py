@@ -144,7 +144,8 @@ class Ledger:
         row = replace(self.rows[number], history=dict(outcome.history), **ending)
         resting = outcome.state is TrialState.PAUSED
         seconds, restoring = row.seconds + outcome.seconds, row.restoring + outcome.restoring
-        spans = (*row.spans, Span(row.started, outcome.seconds)) if outcome.seconds else row.spans
+        ran = outcome.seconds and row.reused is None
+        spans = (*row.spans, Span(row.started, outcome.seconds)) if ran else row.spans
         row = replace(row, seconds=seconds, restoring=restoring, resting=resting, spans=spans)
         self.rows[number] = row
         self._attributes.add(number)

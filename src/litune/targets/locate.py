@@ -213,7 +213,7 @@ def importing() -> str:
 def _absent(path: str, owner: Any, part: str) -> Problem:
     home = getattr(owner, "__name__", str(owner))
     below = [module.name for module in pkgutil.iter_modules(getattr(owner, "__path__", []))]
-    if path == f"{home}.{part}" and (part in below or isinstance(getattr(owner, part, None), ModuleType)):
+    if path == f"{home}.{part}" and part in below:
         return Problem(got=f"{path} ({part} is a module)", expected=f"a class in it: {path}.NAME")
     if isinstance(getattr(owner, part, None), ModuleType):
         return Problem(got=f"{path} ({part} is a module)", expected=f"a class defined in {home}")

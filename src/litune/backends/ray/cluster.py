@@ -105,21 +105,23 @@ def _init(options: dict[str, Any], address: str | None) -> None:
                 ray.init(**options)
             except ConnectionAbortedError:  # a cluster's client server starts one for each client, which fails at times
                 ray.init(**options)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
             raise SearchFailed(f"Ray did not start: {error}") from error
         expected = "the address of a running Ray cluster: auto, HOST:6379 or ray://HOST:10001"
-        said = getattr(error, "strerror", None) or str(error)
-        lines = said.strip().splitlines() or [type(error).__name__]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
         cure = " ".join(dict.fromkeys([lines[0], lines[-1]]))  # between them lies Ray's traceback
         raise InputError(Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)) from error
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nobody listens, which Ray would notice after many seconds and many lines of its own."""
+    """Raise ConnectionError where nobody listens, which Ray would notice after many seconds and lines of its own."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+        except OSError as error:
+            raise ConnectionError(error.strerror or str(error)) from error
 
 
 @contextlib.contextmanager
