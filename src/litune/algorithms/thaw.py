@@ -6,8 +6,9 @@ trial, new or old, that is likeliest to beat the best value by a small random ma
 the budget. That is the acquisition of ifBO (Rakotoarison et al. 2024, arXiv:2404.16795) without its random horizon.
 Where the best value is far above what new params promise, that likelihood is ruled by the deviation and picks what is
 least known; so about half of the decisions screen: they start the params, of many from all over the space, whose end is
-predicted best. Legs grow geometrically, and a share of the decisions goes to promotion by rank, which needs no model
-and keeps the search safe where curves cross.
+predicted best, but not with the last epochs of the budget, which go to what has been started. Legs grow geometrically,
+and a share of the decisions goes to promotion by rank, which needs no model and keeps the search safe where curves
+cross.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Settings:
     margin: tuple[float, float] = (-4.0, -1.0)
     near: float = 0.5
     screening: float = 0.45
+    ending: float = 1.0  # trainings; with less left to spend none is started by screening
     screened: int = 1000
     curiosity: tuple[float, float] = (-1.0, -0.3)
 
@@ -100,8 +102,9 @@ class Thaw:
             if risen is not None:
                 index, rung = risen
                 return self._go_on(index, runs, left, "promotion", rung)
+        screening = coin >= 1.0 - settings.screening and left >= settings.ending * self.steps
         with blas.limit(1):
-            return self._model(rng, runs, left, screening=coin >= 1.0 - settings.screening)
+            return self._model(rng, runs, left, screening=screening)
 
     def _begin(self, params: Mapping[str, Any], left: float, why: str) -> Decision:
         return Decision(
