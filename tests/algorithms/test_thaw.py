@@ -98,13 +98,26 @@ def test_in_a_wide_space_new_trials_come_mostly_from_the_region_that_is_good():
 
     good = []
     for seed in range(3):
-        _, runs = search(
+        made, _ = search(
             Thaw(space, seed=seed, steps=STEPS),
             4 * STEPS,
             learn=lambda params, step: -min(off(params), 3.0) * step / (step + 1) - 1 / step,
         )
-        good.append(np.mean([off(run.params) < 0.5 for run in runs[len(runs) // 2 :]]))
+        screened = [decision.params for decision in made if decision.why == "screening"]
+        good.append(np.mean([off(params) < 0.5 for params in screened[len(screened) // 2 :]]))
     assert np.mean(good) > 0.75, good
+
+
+def test_the_last_epochs_go_to_what_has_been_started():
+    made, _ = search(Thaw(SPACE, seed=0, steps=STEPS), 4 * STEPS)
+    reached, left, late = {}, 4 * STEPS, []
+    for decision in made:
+        late += [decision.why] if left < STEPS else []
+        trial = len(reached) if decision.trial is None else decision.trial
+        left -= decision.until - reached.get(trial, 0)
+        reached[trial] = decision.until
+    assert late
+    assert "screening" not in late
 
 
 def test_trials_in_flight_are_not_continued_and_new_trials_keep_clear_of_them():
