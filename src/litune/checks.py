@@ -15,7 +15,7 @@ from litune.algorithms import legs
 from litune.arguments import WHERE
 from litune.config import config as configs
 from litune.config import limits
-from litune.config.schema import NAME_PATTERN, Config
+from litune.config.schema import GROUPS, NAME_PATTERN, Config
 from litune.errors import InputError, Problem, nearest
 from litune.parallelism import LAG, lag_of
 from litune.space import enqueued, fit, space_file
@@ -121,7 +121,7 @@ def _sections(plain: Mapping[str, Any]) -> Iterator[Problem]:
     if not plain["model"] and not plain["function"]:
         expected = "a section with _target_, the dotted name of your LightningModule; or a section function"
         yield Problem(key="model", got="nothing", expected=expected)
-    for group in ("callbacks", "logger"):
+    for group in GROUPS:
         yield from _named(group, plain[group] or {})
     if plain["lr_scheduler"] and not plain["optimizer"]:
         yield Problem(key="lr_scheduler", got="a section", expected="a section optimizer beside it")

@@ -37,8 +37,8 @@ class TrialRow:
     `seconds` is wall time, `restoring` the part of it before continued trainings went on; `reused` is the trial whose
     identical training answered it; `retried` counts, by the class of the failure, how often it was run again because
     it failed. `legs` is empty for a trial in one go; `resting` tells a trial that is paused after a leg from one that
-    was interrupted within. `started` is when it was last started; `spans` holds each time that it ran to the end of a
-    leg, so that `seconds` is their sum.
+    was interrupted within. `started` is when it was last started; `spans` holds each time that it ran to its end or
+    that of a leg: `seconds` is their sum, but for a trial that was answered, which has none.
     """
 
     number: int

@@ -108,7 +108,7 @@ def test_in_a_wide_space_new_trials_come_mostly_from_the_region_that_is_good():
     assert np.mean(good) > 0.75, good
 
 
-def test_the_last_epochs_go_to_what_has_been_started():
+def test_nothing_is_screened_while_less_than_a_training_is_left():
     made, _ = search(Thaw(SPACE, seed=0, steps=STEPS), 4 * STEPS)
     reached, left, late = {}, 4 * STEPS, []
     for decision in made:

@@ -58,7 +58,6 @@ def test_a_mistake_in_an_experiment_is_told_with_its_place(project, case):
 
 
 def test_a_key_that_nobody_typed_is_not_said_to_be_of_the_command_line(project):
-    project.write("search_spaces/mine.json", "")
     (project.root / "search_spaces" / "mine.json").unlink()
     project.assert_refused(project.search("experiment=mine", "search.trials=5"), f"{FILE}: search.space: got nothing")
 

@@ -6,9 +6,9 @@ trial, new or old, that is likeliest to beat the best value by a small random ma
 the budget. That is the acquisition of ifBO (Rakotoarison et al. 2024, arXiv:2404.16795) without its random horizon.
 Where the best value is far above what new params promise, that likelihood is ruled by the deviation and picks what is
 least known; so about half of the decisions screen: they start the params, of many from all over the space, whose end is
-predicted best, but not with the last epochs of the budget, which go to what has been started. Legs grow geometrically,
-and a share of the decisions goes to promotion by rank, which needs no model and keeps the search safe where curves
-cross.
+predicted best, but not while less than one training is left to spend, which would not bring them to their end. Legs
+grow geometrically, and a share of the decisions goes to promotion by rank, which needs no model and keeps the search
+safe where curves cross.
 """
 
 from __future__ import annotations

@@ -11,11 +11,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.nodes import AnyNode, FloatNode, IntegerNode
 
-from litune.config.nodes import is_closed, known, known_keys, node_at
-from litune.config.schema import BACKENDS, OPEN_SECTIONS
+from litune.config.nodes import is_closed, known_keys, node_at, settable
+from litune.config.schema import BACKENDS, GROUPS, OPEN_SECTIONS
 from litune.errors import Problem, nearest
 
-_GROUPS = ("callbacks", "logger")  # open sections of sections
 _LISTED = 20  # a longer list of names would hide the rest of the message
 
 
@@ -24,11 +23,11 @@ def assign(config: DictConfig, key: str, value: Any) -> Problem | None:
     first = key.partition(".")[0]
     field_node = node_at(config, key)
     try:
-        if first not in OPEN_SECTIONS and not known(config, key):
+        if first not in OPEN_SECTIONS and not settable(config, key):
             return unknown_key(key, known_keys(config))
         OmegaConf.update(config, key, cast(value, field_node), merge=False)
     except (OmegaConfBaseException, ValueError, AssertionError):
-        section = f"{{NAME: {{_target_: {value}}}}}" if key in _GROUPS else f"{{_target_: {value}}}"
+        section = f"{{NAME: {{_target_: {value}}}}}" if key in GROUPS else f"{{_target_: {value}}}"
         cure = f"{key}: {section}" if isinstance(value, str) and key in OPEN_SECTIONS else ""
         return Problem(key=key, got=shown(value), expected=_expected_of(field_node, key), cure=cure)
     return None

@@ -26,6 +26,7 @@ from litune.config.hydra_app import DEFAULT_BACKEND, ExperimentSource, backend_n
 from litune.config.overrides import line_of, parse, tried
 from litune.config.schema import BACKENDS, OPEN_SECTIONS
 from litune.errors import InputError, Problem, nearest
+from litune.targets.signatures import TARGET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +48,14 @@ class Composed:
 
     def where(self, key: str) -> str:
         """Return where the key was given: command line, FILE:LINE, or the experiment's file."""
-        parts, lines = key.split("."), self.document.lines
-        for depth in range(1, len(parts) + 1):
-            name = ".".join(parts[:depth])
-            replaced = key not in lines and f"{name}._target_" in self.overridden  # so that another class asks for it
-            below = name == key not in lines and any(given.startswith(f"{key}.") for given in self.overridden)
-            if name in self.overridden or replaced or below:
-                return WHERE
+        parts = key.split(".")
+        above = [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        typed = not self.overridden.isdisjoint(above)
+        if key not in self.document.lines:  # a class that was given asks for it, or a part of it was given
+            typed |= not self.overridden.isdisjoint(f"{name}.{TARGET}" for name in above)
+            typed |= any(given.startswith(f"{key}.") for given in self.overridden)
+        if typed:
+            return WHERE
         return self.document.where(key)
 
 

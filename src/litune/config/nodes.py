@@ -34,7 +34,7 @@ def _keys(section: DictConfig, prefix: str) -> Iterator[str]:
             yield from _keys(child, f"{prefix}{name}.")
 
 
-def known(config: DictConfig, key: str) -> bool:
+def settable(config: DictConfig, key: str) -> bool:
     """Say whether the key may be set: it is a field of a closed section, or any in an open one."""
     parent, _, name = key.rpartition(".")
     section = node_at(config, parent) if parent else config

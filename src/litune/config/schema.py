@@ -15,6 +15,7 @@ from typing import Any
 
 MISSING: Any = "???"  # as OmegaConf spells a value that must be given
 OPEN_SECTIONS = ("model", "data", "optimizer", "lr_scheduler", "criterion", "callbacks", "logger", "function")
+GROUPS = ("callbacks", "logger")  # of the open ones, those that hold sections under names
 NAME_PATTERN = r"[A-Za-z0-9._-]{1,80}"
 
 _LOGGERS = {

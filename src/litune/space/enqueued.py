@@ -26,8 +26,9 @@ DRAWING = ("searcher", "tuner", "manager")  # the fields of a backend's section 
 
 def read(config: DictConfig, space: Space) -> tuple[Mapping[str, Any], ...]:
     """Return the entries, each value as the space itself would give it; they must be free of problems."""
-    entries = (of_config(config, space) if entry == CONFIG else flatten(entry) for entry in _entries(config))
-    return tuple(_as_drawn(entry, space) for entry in entries)
+    return tuple(
+        of_config(config, space) if entry == CONFIG else _as_drawn(flatten(entry), space) for entry in _entries(config)
+    )
 
 
 def of_config(config: DictConfig, space: Space) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from litune.config import config as configs
 from litune.config import nodes
+from litune.config.schema import GROUPS
 from litune.errors import InputError, Problem, nearest
 from litune.targets import twins
 from litune.targets.locate import locate, trust
@@ -96,7 +97,7 @@ def _sections(config: DictConfig) -> Iterator[tuple[str, dict[str, Any], set[str
         if plain[name]:
             extra = {"criterion"} if name == "model" and plain["criterion"] else _SUPPLIED.get(name, set())
             yield name, plain[name], extra
-    for group in ("callbacks", "logger"):
+    for group in GROUPS:
         for name, section in (plain[group] or {}).items():
             if section and isinstance(section, dict):  # checks.py tells what is none
                 yield f"{group}.{name}", section, _SUPPLIED.get(group, set())
