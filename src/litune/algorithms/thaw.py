@@ -37,7 +37,7 @@ Predict = Callable[[Points], tuple[Array, Array]]  # mean and deviation of curve
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What was tuned; docs/decisions/freeze-thaw.md says how."""
+    """What was tuned; docs/decisions/freeze-thaw-rounds.md says how."""
 
     growth: float = 1.4
     share: float = 0.1
