@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from litune import backends, interrupts, processes
+from litune.config import config as configs
 from litune.config.documents import shown
 from litune.errors import InputError, Problem, SearchFailed
 from litune.space.space import Space
@@ -49,7 +49,7 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
     """Run or continue a search of this space, whatever search.space names."""
     from litune import checks
 
-    conclude = conclude or functools.partial(_conclude, config)
+    conclude = conclude or _conclude
     if problems := checks.check(config, space):
         raise InputError(problems)
     backend = backends.load(config.backend.name)
@@ -128,7 +128,7 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     return 0 if study.best() or not any(row.failure for row in study.rows.values()) else 1
 
 
-def _conclude(config: DictConfig, console: Console, study: Study) -> None:
+def _conclude(console: Console, study: Study) -> None:
     """Show what was found, and name the best trial, the confirmed one if there is one, in best.yaml."""
     from litune.report import confirmed
     from litune.report.ending import print_ending
@@ -138,6 +138,7 @@ def _conclude(config: DictConfig, console: Console, study: Study) -> None:
     best, found = confirmation.chosen(study.directory, study.rows, study.objective)
     if best:
         note = confirmed.note(found, study.objective)
+        config = configs.from_plain(study.config)
         path = shown(runs.write_best(study.directory, config, best, vars(study.terms), note))
         place = shown(study.directory)
         console.print(

@@ -8,6 +8,7 @@ import pytest
 from omegaconf import DictConfig
 
 from litune import checks
+from litune.config import config as configs
 from litune.config.compose import compose
 from litune.errors import LedgerDamaged, StudyChanged
 from litune.space.space import Space
@@ -15,6 +16,7 @@ from litune.study import identity, runs
 from litune.table import TrialRow
 from litune.training import checkpoints
 from litune.trial import TrialState
+from tests.conftest import Project
 
 
 def searched(runs_directory: Path, *words: str) -> tuple[DictConfig, Space]:
@@ -98,6 +100,42 @@ def test_a_ledger_that_was_emptied_is_not_taken_for_a_new_one(tmp_path: Path) ->
         pass
     with sqlite3.connect(run / "ledger.db") as ledger:
         assert ledger.execute("select count(*) from studies").fetchone() == (0,)
+
+
+def test_a_ledger_beside_the_run_is_found_from_another_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    for directory in (here, elsewhere):
+        (directory / "shared").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    config, space = searched(Path("runs"), "name=it", "search.storage=sqlite:///shared/all.db")
+    for _ in range(2):  # made, and continued
+        with runs.opened(config, space) as study:
+            assert study.ask()
+            kept = configs.from_plain(study.config).search.storage
+            assert kept == f"sqlite:///{here}/shared/all.db"  # as best.yaml and the trials' own files have it
+    monkeypatch.chdir(elsewhere)
+    assert len(runs.read(here / "runs/it")[2].rows) == 1
+    (here / "shared").rename(here / "away")
+    with pytest.raises(LedgerDamaged, match=r"here/shared/all\.db: there is no such file; bring it back, or say where"):
+        runs.read(here / "runs/it")
+    assert list((elsewhere / "shared").iterdir()) == []
+
+
+def test_a_run_of_before_whose_ledger_has_a_relative_path_makes_none_elsewhere(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with runs.opened(*searched(project.root / "runs", "name=it", f"search.storage=sqlite:///{project.root}/all.db")):
+        pass
+    file = project.root / "runs/it/config.yaml"
+    file.write_text(file.read_text().replace(f"{project.root}/all.db", "all.db"))
+    elsewhere = project.root / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    project.assert_refused(
+        project.litune("trials", str(file.parent)), "all.db: there is no such file", "search.storage"
+    )
 
 
 def test_a_checkpoint_is_found_where_its_run_was_moved_to(tmp_path: Path) -> None:

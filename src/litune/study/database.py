@@ -37,8 +37,12 @@ def storage(url: str) -> RDBStorage:
 def alone(url: str) -> Iterator[None]:
     """Keep other processes from opening the database meanwhile: whoever opens a new one makes its tables."""
     with contextlib.ExitStack() as stack:
-        if url.startswith("sqlite:///"):
-            directory = os.open(Path(url.removeprefix("sqlite:///")).parent, os.O_RDONLY | os.O_CLOEXEC)
+        if file := file_of(url):
+            try:
+                directory = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                cure = f"have {file.parent} there and readable, and give the same command again"
+                raise LedgerDamaged(f"{file}: cannot be used as a ledger: {error.strerror}", cure) from error
             stack.callback(os.close, directory)
             fcntl.flock(directory, fcntl.LOCK_EX)
         elif sa.engine.make_url(url).get_backend_name() == "postgresql":
@@ -77,6 +81,23 @@ def translated(url: str) -> Iterator[None]:
                 raise LedgerDamaged(what, cure) from error
             raise LedgerDamaged(what) from error
         raise LedgerDamaged(what, "have the database reachable, and give the same command again") from error
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file that holds a SQLite database; None for what is in memory, named by a URI, or on a server."""
+    parsed = sa.engine.make_url(url)
+    name = parsed.database or ""
+    if parsed.get_backend_name() != "sqlite" or name in ("", ":memory:") or name.startswith("file:"):
+        return None
+    return Path(name)
+
+
+def anchored(url: str) -> str:
+    """Return the URL with the path of a SQLite file absolute, so that it means the same in every directory."""
+    file = file_of(url)
+    if file is None or file.is_absolute():
+        return url
+    return sa.engine.make_url(url).set(database=str(file.absolute())).render_as_string(hide_password=False)
 
 
 def place(url: str) -> str:

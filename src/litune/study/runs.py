@@ -31,7 +31,7 @@ from litune.space import enqueued
 from litune.space.space import Space
 from litune.space.space_file import dump
 from litune.space.space_file import load as load_space
-from litune.study import identity, lock
+from litune.study import database, identity, lock
 from litune.study import ledger as ledgers
 from litune.study.ledger import Ledger
 from litune.study.study import Study
@@ -94,6 +94,7 @@ def private() -> Iterator[None]:
 
 
 def _open(config: DictConfig, space: Space, directory: Path) -> Study:
+    config = _anchored(config)
     url = ledgers.storage_url(directory, config.search.storage)
     before = earlier(config, space)
     algorithm, why = auto.of(config, space)
@@ -142,6 +143,13 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     )
 
 
+def _anchored(config: DictConfig) -> DictConfig:
+    """Return the config as the run keeps it: what it says of its ledger does not depend on the current directory."""
+    given = config.search.storage
+    absolute = given and database.anchored(given)
+    return config if absolute == given else configs.replaced(config, {"search.storage": absolute})
+
+
 def find(run: str, root: Path = Path("runs")) -> Path:
     """Return the directory of a run given by its path, or by its name under `root`."""
     for directory in (Path(run), root / run):
@@ -166,11 +174,19 @@ def read(directory: Path) -> tuple[DictConfig, Space, Ledger]:
         raise InputError(Problem(where=str(directory), got="a single training or trial", expected=expected))
     config = configs.load(directory / "config.yaml")
     space = load_space(directory / "space.json")
-    if not config.search.storage and not (directory / ledgers.FILE).exists():
-        raise LedgerDamaged(f"{directory / ledgers.FILE}: there is no such file")
-    ledger = Ledger(ledgers.storage_url(directory, config.search.storage), directory.name)
+    url = ledgers.storage_url(directory, config.search.storage)
+    if (file := database.file_of(url)) and not file.exists():
+        raise _gone(file, directory)
+    ledger = Ledger(url, directory.name)
     ledger.close()  # its rows are read; whoever asks it for more has it connect again
     return config, space, ledger
+
+
+def _gone(file: Path, directory: Path) -> LedgerDamaged:
+    what = f"{file}: there is no such file"
+    if file == directory.absolute() / ledgers.FILE:
+        return LedgerDamaged(what)
+    return LedgerDamaged(what, f"bring it back, or say where it is now: search.storage in {directory / 'config.yaml'}")
 
 
 def _lost(path: Path) -> Problem:
