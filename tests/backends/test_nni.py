@@ -1,5 +1,8 @@
+import signal
 import subprocess
+import time
 
+import psutil
 import pytest
 from conformance import BackendConformance
 
@@ -26,3 +29,23 @@ def test_searches_that_start_at_once_have_a_manager_each(tmp_path):
     pages = {line for text in said for line in text.splitlines() if line.startswith("NNI's page: ")}
     assert len(pages) == 2
     assert len({text.splitlines()[-1] for text in said}) == 1  # the digest
+
+
+def test_a_manager_that_answers_no_more_after_the_last_trial_does_not_fail_the_search(tmp_path):
+    hold, run = tmp_path / "hold", tmp_path / "it"
+    hold.write_text("0")
+    words = ["backend=nni", "experiment=tiny", "name=it", "search.algorithm=random", "search.trials=1"]
+    search = subprocess.Popen(
+        [*LITUNE, "search", *words, f"search.runs={tmp_path}", f"model.hold={hold}"],
+        cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    while not (run / "trials/0000/config.yaml").exists():
+        assert search.poll() is None, search.communicate()[0]
+        time.sleep(0.1)
+    [manager] = [child for child in psutil.Process(search.pid).children() if "nni_node" in " ".join(child.cmdline())]
+    manager.send_signal(signal.SIGSTOP)
+    hold.unlink()
+    said, _ = search.communicate(timeout=100)
+    assert search.returncode == 0, said
+    assert said.splitlines()[-1].startswith("digest ")
+    assert not manager.is_running()

@@ -132,6 +132,25 @@ def test_a_busy_port_is_refused_with_its_holder(tmp_path):
     assert f"got {port}, which process" in done.stderr
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [("{free}", "Connection refused"), ("{page}", "no manager of NNI's"), ("http", "invalid literal")],
+)
+def test_a_manager_that_does_not_answer_is_refused(tmp_path, page, port, said):
+    url = f"http://127.0.0.1:{port.format(free=free_port(), page=page)}"
+    done = search(f"backend.manager={url}", f"search.runs={tmp_path / 'runs'}", cwd=PROJECT)
+    assert done.returncode == 2
+    assert f"backend.manager: got '{url}'; expected the URL of a running manager" in done.stderr
+    assert said in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     "call", ["listen(0)", "listen(0, '0.0.0.0')", "listen({port: 0})", "listen(0, '::')", "listen()"]
 )
@@ -192,10 +211,7 @@ def test_the_socket_is_for_this_user_only_and_may_lie_deep(tmp_path):
 
 
 def test_a_manager_that_is_gone_is_an_os_error():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    manager = rest.Manager(f"http://127.0.0.1:{port}")
+    manager = rest.Manager(f"http://127.0.0.1:{free_port()}")
     assert not manager.alive()
     with pytest.raises(OSError, match="refused"):
         manager.get("/check-status")

@@ -99,26 +99,30 @@ def _command(study: Study, workers: Workers, view: View, config: DictConfig) -> 
 
 
 def _settle(desk: Desk, manager: Manager) -> None:
-    """Let NNI's record come level with ours: it looks at its trials twice a second."""
+    """Let NNI's record come level with ours, if its manager still answers: it looks at its trials twice a second."""
     deadline = time.monotonic() + _SETTLED
     while time.monotonic() < deadline:
         desk.turn(_TURN / 4)
-        counts = {line["trialJobStatus"]: line["trialJobNumber"] for line in manager.get("/job-statistics")}
+        try:
+            counts = {line["trialJobStatus"]: line["trialJobNumber"] for line in manager.get("/job-statistics")}
+        except OSError:
+            return
         if not counts.get("RUNNING") and not counts.get("WAITING"):
             return
 
 
 def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
-    from litune.backends.nni import checks, wire
+    from litune.backends.nni import wire
     from litune.backends.nni.desk import Desk, Draws
     from litune.backends.nni.rest import Manager
-    from litune.errors import InputError
+    from litune.errors import SearchFailed
     from litune.workers.limits import kill_group
 
     manager = Manager(url)
-    experiment = manager.get("/experiment")["params"]
-    if problems := checks.directions(experiment, study.objective.mode):
-        raise InputError(problems)
+    try:
+        experiment = manager.experiment()
+    except OSError as error:
+        raise SearchFailed(f"NNI's manager was lost before the search began: {error}") from error
     tuner = experiment.get("tuner") or {}
     once = str(tuner.get("name")).lower() == "gridsearch"
     listener = wire.listen(str(study.directory))

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from litune import checks
 from litune.arguments import WHERE
 from litune.backends.nni import launch
+from litune.backends.nni.rest import Manager
 from litune.config import compose, documents
 from litune.config.documents import Document
 from litune.errors import InputError, MissingExtra, Problem, nearest
@@ -65,7 +66,19 @@ def check(config: DictConfig, space: Space) -> list[Problem]:
     if config.backend.port and not config.backend.manager and launch.in_use(config.backend.port):
         got = f"{config.backend.port}, which {_holder(config.backend.port)} listens on"
         problems.append(Problem(key="backend.port", got=got, expected="a free port", cure="null takes the first one"))
+    if config.backend.manager:
+        problems += _manager(config.backend.manager, mode)
     return problems
+
+
+def _manager(url: str, mode: str) -> Sequence[Problem]:
+    """Return what is wrong with the manager at the URL, as far as it answers."""
+    try:
+        experiment = Manager(url).experiment()
+    except (OSError, ValueError) as error:  # ValueError: a port that is no number
+        expected = f"the URL of a running manager of NNI's, such as http://127.0.0.1:{launch.FIRST_PORT}"
+        return [Problem(key="backend.manager", got=repr(url), expected=expected, cure=str(error))]
+    return directions(experiment, mode)
 
 
 def directions(experiment: Mapping[str, Any], mode: str) -> list[Problem]:

@@ -79,7 +79,7 @@ def _start(arguments: Sequence[str], manager: Manager, directory: Path) -> wire.
 
 def _as_nni_has_it(manager: Manager, directory: Path) -> list[str]:
     """Return the overrides that say what NNI's config says: the search space, and how many trials."""
-    experiment = manager.get("/experiment")["params"]
+    experiment = manager.experiment()
     space = experiment["searchSpace"]
     path = directory / SPACE
     path.write_text(space if isinstance(space, str) else json.dumps(space, indent=2))

@@ -29,6 +29,14 @@ class Manager:
         """Return what the manager answers below its /api/v1/nni; OSError if it does not, or not well."""
         return self._request("GET", _API + path)
 
+    def experiment(self) -> Mapping[str, Any]:
+        """Return the experiment's config; OSError as for get(), and where it is no manager that answers."""
+        found = self.get("/experiment")
+        if not isinstance(found, dict) or not isinstance(found.get("params"), dict):
+            raise OSError(f"{self.url}: what answers there is no manager of NNI's")
+        params: Mapping[str, Any] = found["params"]
+        return params
+
     def put(self, path: str, body: Mapping[str, Any]) -> None:
         """Put a JSON value at a path; OSError where that fails."""
         self._request("PUT", path, json.dumps(body).encode())
@@ -56,7 +64,10 @@ class Manager:
         status, content = answer[:head_end].split(b"\r\n")[0].decode(), answer[head_end + 4 :]
         if " 200" not in status:
             raise OSError(f"{self.url}{path}: {status or 'no answer'}")
-        return json.loads(content) if content else None
+        try:
+            return json.loads(content) if content else None
+        except ValueError:
+            raise OSError(f"{self.url}{path}: an answer that is not JSON, or was cut") from None
 
 
 class TrialChannel:

@@ -103,7 +103,7 @@ def _take_leave(driver: wire.Line, channel: TrialChannel) -> None:
     """Have the driver end the trial: pruned if an assessor wants it, to be run again if the whole experiment stops."""
     try:
         stopping = channel.manager.get("/check-status")["status"] in ("STOPPING", "STOPPED")
-        assessed = bool(channel.manager.get("/experiment")["params"].get("assessor"))
+        assessed = bool(channel.manager.experiment().get("assessor"))
     except OSError:
         stopping, assessed = True, False
     driver.send({"type": "stop", "pruned": assessed and not stopping, "final": not stopping})
