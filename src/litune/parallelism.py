@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+import re
+
+from omegaconf import DictConfig, ListConfig
 
 from litune.algorithms.terms import LEGS
 from litune.workers import limits
@@ -36,8 +38,10 @@ def gpus_of(config: DictConfig) -> list[int]:
 
 
 def devices_a_trial(config: DictConfig) -> int:
-    """Return how many devices one trial trains on."""
+    """Return how many devices one trial trains on; of what can be none, which surroundings.py tells, one."""
     devices = config.trainer.devices
     if str(devices) in ("auto", "-1"):
         return max(1, len(gpus_of(config)))
-    return int(devices) if isinstance(devices, (int, str)) else len(devices)
+    if isinstance(devices, ListConfig):
+        return len(devices)
+    return int(devices) if re.fullmatch(r"\d+", str(devices)) else 1

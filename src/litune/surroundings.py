@@ -73,7 +73,7 @@ def accelerator(config: DictConfig) -> Iterator[Problem]:
         cure = "trainer.accelerator=cpu or auto runs here"
         yield Problem(key="trainer.accelerator", got=wanted, expected="a GPU, and this machine has none", cure=cure)
 
-    devices = configs.stored(config)["trainer"]["devices"]
+    devices = configs.plain(config.trainer)["devices"]
     parts = devices if isinstance(devices, list) else [devices]
     counts = r"-1|[1-9][0-9]*" if parts is not devices else r"[0-9]+"
     if devices != "auto" and not (parts and all(re.fullmatch(counts, str(part)) for part in parts)):

@@ -109,6 +109,21 @@ def test_an_argument_that_a_tuner_lacks_is_refused(tmp_path):
     assert "did you mean seed?" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("tuner", "said"),
+    [
+        ("{name: TPE, classArgs: 3}", ".classArgs: got 3; expected arguments by their names"),
+        ("{name: TPE, clasArgs: {}}", ".clasArgs: got an unknown key; expected one of name, classArgs; did you mean c"),
+        ("{classArgs: {}}", ".name: got nothing; expected one of GridSearch, Random"),
+        ("", ": got ''; expected one of GridSearch, Random"),
+    ],
+)
+def test_a_tuner_of_another_form_is_refused(tmp_path, tuner, said):
+    done = search(f"backend.tuner={tuner}", f"search.runs={tmp_path / 'runs'}", cwd=PROJECT)
+    assert done.returncode == 2
+    assert f"backend.tuner{said}" in done.stderr
+
+
 def test_an_assessor_that_cannot_go_the_objectives_way_is_refused(tmp_path):
     words = ("backend.assessor=Curvefitting", "objective.mode=min", f"search.runs={tmp_path / 'runs'}")
     done = search(*words, cwd=PROJECT)

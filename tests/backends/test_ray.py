@@ -254,6 +254,7 @@ class TestNative:
             (("backend.searcher={_target_: os.system}",), "a class of ray.tune"),
             (("backend.scheduler=ashha",), "did you mean asha?"),
             (("backend.scheduler={name: asha, grace: 1}",), "grace"),
+            (("backend.scheduler={grace_period: 1}",), "backend.scheduler: got no name; expected null, one of fifo"),
             (("backend.scheduler=asha", "search.pruner=median"), "search.pruner: got median; expected none"),
             (("backend.scheduler=pbt", "search.trials=40"), "search.lag=40"),
             (("backend.scheduler=pbt", "search.trials=4"), "backend.mutate"),

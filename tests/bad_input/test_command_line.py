@@ -69,6 +69,14 @@ SEARCH = {
     "infinite time": (["search.timeout=inf"], ["command line: search.timeout: got inf; expected a finite number"]),
     "more than all batches": (["trainer.limit_val_batches=2.5"], ["limit_val_batches: got 2.5; expected a whole"]),
     "no device": (["trainer.devices=0"], ["command line: trainer.devices: got 0; expected a number"]),
+    "devices of legs": (["search.algorithm=asha", "trainer.devices=two"], ["trainer.devices: got 'two'; expected a "]),
+    "null for devices": (["search.algorithm=asha", "trainer.devices=null"], ["trainer.devices: got None; expected"]),
+    "how to compile": (["trainer.compile=[1]"], ["trainer.compile: got [1]; expected compile the model's forward by"]),
+    "scheduler": (["backend=ray", "backend.scheduler=true"], ["backend.scheduler: got True; expected a scheduler"]),
+    "searcher": (["backend=ray", "backend.searcher=[it]"], ["backend.searcher: got ['it']; expected a searcher of"]),
+    "resources": (["backend=ray", "backend.resources_per_trial=2"], ["resources_per_trial: got 2; expected what a"]),
+    "tuner": (["backend=nni", "backend.tuner=[TPE]"], ["backend.tuner: got ['TPE']; expected a tuner of NNI's: its"]),
+    "assessor": (["backend=nni", "backend.assessor=true"], ["backend.assessor: got True; expected an assessor of N"]),
     "no devices": (["trainer.devices=[]"], ["command line: trainer.devices: got []; expected a number, a list of"]),
     "grid over a range": (["search.algorithm=grid"], ["mine.json:1: model.lr: got a continuous parameter in a grid"]),
 }  # fmt: skip
@@ -101,6 +109,15 @@ def test_a_whole_number_may_be_written_as_a_float(project, words):
     assert (code, err) == (0, "")
     assert f"{words[0].partition('=')[0].rpartition('.')[2]}: 1000\n" in out
     assert "lag: 10\n" in out
+
+
+def test_devices_named_by_a_variable_are_what_it_holds(project, monkeypatch):
+    monkeypatch.setenv("HOW_MANY", "1")
+    words = ["experiment=mine", "trainer.devices=${oc.env:HOW_MANY}", "search.trials=0"]
+    project.assert_refused(result := project.search(*words), "search.trials: ")
+    assert "trainer.devices" not in result[2]
+    monkeypatch.setenv("HOW_MANY", "two")
+    project.assert_refused(project.search(*words), "search.trials: ", "trainer.devices: got 'two'")
 
 
 def test_a_space_over_a_section_that_is_not_there_is_told_once(project):

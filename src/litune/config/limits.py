@@ -28,6 +28,8 @@ def _limit(key: str, value: Any, limits: Mapping[str, Any]) -> Iterator[Problem]
         cure = f"choose it by backend={value}" if key == "backend.name" else ""
         expected = f"one of {', '.join(choices)}"
         yield Problem(key=key, got=repr(value), expected=expected, nearest=nearest(str(value), choices), cure=cure)
+    if not isinstance(value, limits.get("kinds", object)):
+        yield Problem(key=key, got=repr(value), expected=limits["help"])
     if "form" in limits and not re.fullmatch(limits["form"], str(value)):
         yield Problem(key=key, got=repr(value), expected=limits["help"])
     if isinstance(value, (bool, str)) or not isinstance(value, (int, float)):

@@ -18,6 +18,7 @@ OPEN_SECTIONS = ("model", "data", "optimizer", "lr_scheduler", "criterion", "cal
 GROUPS = ("callbacks", "logger")  # of the open ones, those that hold sections under names
 NAME_PATTERN = r"[A-Za-z0-9._-]{1,80}"
 
+_NAMED = (str, Mapping)  # something by its name alone, or with its arguments
 _LOGGERS = {
     "tensorboard": {"_target_": "pytorch_lightning.loggers.TensorBoardLogger"},
     "csv": {"_target_": "pytorch_lightning.loggers.CSVLogger"},
@@ -27,8 +28,8 @@ _LOGGERS = {
 def setting(meaning: str, default: Any = MISSING, **limits: Any) -> Any:
     """Return a dataclass field with its meaning and limits.
 
-    They are `choices`, `least`, `most`, `above` (itself excluded), `part` (a float is a fraction of the whole), and
-    `form` (a regular expression for the text).
+    They are `choices`, `least`, `most`, `above` (itself excluded), `part` (a float is a fraction of the whole), `kinds`
+    (the types of a value that may be of several), and `form` (a regular expression for the text).
     """
     metadata = {"help": meaning, **limits}
     if isinstance(default, (dict, list)):
@@ -88,7 +89,9 @@ class TrainerConfig:
     reload_dataloaders_every_n_epochs: int = setting("make the loaders anew every n epochs; 0: never", 0, least=0)
     detect_anomaly: bool = setting("find the operation that made a NaN (slow)", False)
     fast_dev_run: bool | int = setting("one batch (or so many) of each stage, as a smoke test", False)
-    compile: Any = setting("compile the model's forward by torch.compile: true, or one of its modes", False)
+    compile: Any = setting(
+        "compile the model's forward by torch.compile: true, or one of its modes", False, kinds=(bool, str)
+    )
     profiler: str | None = setting("measure the training", None, choices=("simple", "advanced", "pytorch", "xla"))
 
 
@@ -194,16 +197,19 @@ class RayBackend:
     resources_per_trial: Any = setting(
         "what a trial holds of Ray's resources, such as {cpu: 1, gpu: 0.5}; null: its threads, its part of the GPUs",
         None,
+        kinds=(Mapping,),
     )
     searcher: Any = setting(
         "a searcher of Ray's: native (its default), its name, or {_target_: ray.tune..., its arguments}; "
         "null: search.algorithm",
         None,
+        kinds=_NAMED,
     )
     scheduler: Any = setting(
         "a scheduler of Ray's: asha, hyperband, median, pbt, pb2, {name: asha, its arguments}, or {_target_: ...}; "
         "null: search.pruner",
         None,
+        kinds=_NAMED,
     )
     mutate: list[str] | None = setting(
         "params that pbt and pb2 change; null: those of optimizer, lr_scheduler, data and criterion", None
@@ -215,8 +221,12 @@ class NniBackend:
     """NNI's manager with its web page, confined to this machine."""
 
     name: str = setting("the backend", "nni", choices=("nni",))
-    tuner: Any = setting("a tuner of NNI's: its name, or {name: TPE, classArgs: {...}}; null: search.algorithm", None)
-    assessor: Any = setting("an assessor of NNI's: its name, or {name: ..., classArgs: {...}}; null: none", None)
+    tuner: Any = setting(
+        "a tuner of NNI's: its name, or {name: TPE, classArgs: {...}}; null: search.algorithm", None, kinds=_NAMED
+    )
+    assessor: Any = setting(
+        "an assessor of NNI's: its name, or {name: ..., classArgs: {...}}; null: none", None, kinds=_NAMED
+    )
     port: int | None = setting("port of NNI's page; null: the first free one from 8080", None, least=1024, most=65535)
     manager: str | None = setting("URL of a running manager whose trials to run (nnictl's); null: start one", None)
     keep_ui: bool = setting("leave the page up when the search has ended", False)

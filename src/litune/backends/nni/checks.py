@@ -57,7 +57,10 @@ def check(config: DictConfig, space: Space) -> list[Problem]:
     problems = []
     mode = config.objective.mode
     for key, known in (("tuner", TUNERS), ("assessor", ASSESSORS)):
-        if given := config.backend[key]:
+        given = config.backend[key]
+        if found := list(_shape(f"backend.{key}", given, known)):
+            problems += found
+        elif given is not None:
             name, arguments = launch.named(given)
             direction = arguments.get("optimize_mode", launch.DIRECTIONS[mode])
             problems += [*_algorithm(f"backend.{key}", name, known), *_grid(f"backend.{key}", name, space)]
@@ -204,6 +207,20 @@ def _space(document: Document) -> tuple[Space | None, list[Problem]]:
         except InputError as error:
             return None, list(error.problems)
     return None, [Problem(key="searchSpaceFile", got="nothing", expected="the path of a search space, NNI's JSON")]
+
+
+def _shape(key: str, given: Any, known: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield what is wrong with the form of an algorithm given as a mapping."""
+    if not isinstance(given, Mapping):
+        return
+    if not given.get("name"):
+        yield Problem(key=f"{key}.name", got="nothing", expected=f"one of {', '.join(known)}")
+    for name in sorted(map(str, set(given) - set(launch.SECTION))):
+        expected, near = f"one of {', '.join(launch.SECTION)}", nearest(name, launch.SECTION)
+        yield Problem(key=f"{key}.{name}", got="an unknown key", expected=expected, nearest=near)
+    arguments = given.get("classArgs")
+    if not isinstance(arguments, Mapping | None):
+        yield Problem(key=f"{key}.classArgs", got=repr(arguments), expected="arguments by their names: {seed: 1, ...}")
 
 
 def _algorithm(key: str, name: str, known: tuple[str, ...]) -> Iterator[Problem]:

@@ -32,6 +32,7 @@ from litune.workers.limits import kill_group
 FIRST_PORT = 8080
 DIRECTIONS = {"max": "maximize", "min": "minimize"}
 DIRECTED = {"tpe": "minimize", "evolution": "maximize", "medianstop": "maximize"}  # what has a direction: its default
+SECTION = ("name", "classArgs")  # the keys of a tuner or assessor that is given with its arguments
 FOLDER = "nni"  # NNI's own files in the run directory
 _GRACE = 2.0  # seconds for the manager to close its database
 _PATIENCE = 30  # seconds for the manager to come up; NNI itself gives it three, too few on a busy machine

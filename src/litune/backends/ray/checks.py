@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from omegaconf import DictConfig
 
@@ -44,11 +44,8 @@ def share_of(config: DictConfig) -> dict[str, float]:
 
 
 def _resources(config: DictConfig) -> Iterator[Problem]:
-    asked = config.backend.resources_per_trial
-    if asked is not None and not isinstance(asked, Mapping):
-        yield Problem(key="backend.resources_per_trial", got=repr(asked), expected="{cpu: NUMBER, gpu: NUMBER, ...}")
-        return
-    wrong = [(name, amount) for name, amount in (asked or {}).items() if not _is_amount(amount)]
+    asked = config.backend.resources_per_trial or {}
+    wrong = [(name, amount) for name, amount in asked.items() if not _is_amount(amount)]
     for name, amount in wrong:
         yield Problem(key=f"backend.resources_per_trial.{name}", got=repr(amount), expected="a number, at least 0")
     if wrong:

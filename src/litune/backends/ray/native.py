@@ -177,7 +177,7 @@ def _named(setting: Any) -> tuple[str | None, dict[str, Any]]:
     values = OmegaConf.to_container(setting, resolve=True)
     assert isinstance(values, dict)
     name = values.pop("_target_", None) or values.pop("name", None)
-    return str(name), {str(key): value for key, value in values.items()}
+    return str(name or ""), {str(key): value for key, value in values.items()}
 
 
 def _located(path: str, key: str, config: DictConfig) -> Any:
@@ -211,4 +211,5 @@ def _unfit(key: str, name: str, said: str) -> Problem:
 
 def _unknown(key: str, name: str, known: list[str], cure: str) -> Problem:
     expected = f"null, one of {', '.join(known)}, or {{_target_: ray.tune..., its arguments}}"
-    return Problem(key=key, got=repr(name), expected=expected, nearest=nearest(name, known), cure=cure)
+    got = repr(name) if name else "no name"
+    return Problem(key=key, got=got, expected=expected, nearest=nearest(name, known), cure=cure)
