@@ -82,6 +82,17 @@ def test_what_nni_would_accept_in_silence_is_told_with_its_place(tmp_path, old, 
     assert "nni.yml" in found
 
 
+def test_an_experiment_that_has_its_runs_elsewhere_is_told_to_say_so_in_the_command(tmp_path):
+    (tmp_path / "experiments").unlink()
+    (tmp_path / "experiments").mkdir()
+    text = (PROJECT / "experiments/tiny.yaml").read_text().replace("search: {", "search: {runs: elsewhere, ")
+    (tmp_path / "experiments/tiny.yaml").write_text(text)
+    found = problems_of(tmp_path)
+    assert "experiments/tiny.yaml:7: search.runs: got 'elsewhere'; expected it in trialCommand" in found
+    assert found.endswith("search.runs=elsewhere")
+    assert problems_of(tmp_path, ("experiment=tiny", "experiment=tiny search.runs=elsewhere")) == ""
+
+
 def test_all_of_a_files_problems_are_told_at_once(tmp_path):
     found = problems_of(
         tmp_path, ("choice", "choise"), ("trialConcurrency: 2", "trialConcurrency: 0"), ("Grid", "Gird")

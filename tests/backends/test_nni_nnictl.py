@@ -66,7 +66,7 @@ class Experiment:
             "NODE_OPTIONS": env.node_options("loopback.js"),
             "PYTHONWARNINGS": "ignore",
         }
-        self.id = ""
+        self.id, self.runs = "", "runs"
 
     def nnictl(self, *words: str) -> str:
         command = [str(Path(sys.executable).with_name("nnictl")), *words]
@@ -96,7 +96,7 @@ class Experiment:
         return psutil.Process(json.loads(registry.read_text())[self.id]["pid"])
 
     def litune(self, *words: str) -> str:
-        command = [sys.executable, "-m", "litune", words[0], f"runs/nni-{self.id}", *words[1:]]
+        command = [sys.executable, "-m", "litune", words[0], f"{self.runs}/nni-{self.id}", *words[1:]]
         done = subprocess.run(
             command, cwd=self.project, env=self.environment, capture_output=True, text=True, timeout=60
         )
@@ -104,7 +104,7 @@ class Experiment:
 
     def rows(self) -> list[TrialRow]:
         try:
-            return litune.SearchResult(self.project / f"runs/nni-{self.id}").rows
+            return litune.SearchResult(self.project / f"{self.runs}/nni-{self.id}").rows
         except InputError:  # no trial has made the run yet
             return []
 
@@ -147,6 +147,22 @@ def test_a_grid_of_nnictl_has_the_table_of_our_own_grid(experiment: Experiment, 
     experiment.create(config)
     experiment.wait_for(8)
     assert experiment.litune("digest").split()[-1] == digest_of_an_undisturbed_grid(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("word", "runs"),
+    [("", "runs"), ("'search.runs=\"meine Läufe\"'", "meine Läufe")],
+    ids=["of the experiment", "quoted"],
+)
+def test_a_trial_finds_its_driver_whatever_the_experiment_says_of_runs(
+    experiment: Experiment, word: str, runs: str
+) -> None:
+    experiment.runs = runs
+    file = experiment.project / "experiments/tiny.yaml"
+    file.write_text(file.read_text().replace("search: {", "search: {runs: elsewhere, "))
+    experiment.create({**NOW, "trialCommand": f"{TRIAL.replace('search.runs=runs', word)}", "maxTrialNumber": 2})
+    experiment.wait_for(2, 40)  # without a driver it would take a minute, see drivers.py
+    assert not (experiment.project / "elsewhere").exists()
 
 
 def test_a_score_belongs_to_its_params_where_many_run_at_once(experiment: Experiment) -> None:

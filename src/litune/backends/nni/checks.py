@@ -17,8 +17,10 @@ from omegaconf import DictConfig
 from litune import checks
 from litune.arguments import WHERE
 from litune.backends.nni import launch
+from litune.backends.nni.drivers import RUNS
 from litune.backends.nni.rest import Manager
 from litune.config import compose, documents
+from litune.config import config as configs
 from litune.config.documents import Document
 from litune.errors import InputError, MissingExtra, Problem, nearest
 from litune.space import space_file
@@ -159,12 +161,20 @@ def _command(document: Document, space: Space | None) -> Iterator[Problem]:
         try:
             composed = compose.compose(words[words.index(_TRIAL) + 1 :])
             searched = checks.given(composed.overridden, space, "the search space") if space else ()
-            problems: Sequence[Problem] = [*composed.problems, *searched]
+            problems: Sequence[Problem] = [*composed.problems, *_elsewhere(composed), *searched]
         except InputError as error:
             problems = error.problems
         for problem in problems:
             typed = problem.where == WHERE
             yield replace(problem, where=document.where(key)) if typed else problem
+
+
+def _elsewhere(composed: compose.Composed) -> Iterator[Problem]:
+    """Yield that the trials would not look for their ledger where the experiment has it."""
+    runs = composed.config.search.runs
+    if runs != configs.schema().search.runs and RUNS not in composed.overridden:
+        expected = "it in trialCommand: a trial finds its driver by the command alone"
+        yield Problem(key=RUNS, got=repr(runs), expected=expected, cure=f"{RUNS}={runs}", where=composed.where(RUNS))
 
 
 def _values(document: Document) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ from litune.backends.nni import wire
 from litune.backends.nni.rest import Manager
 from litune.errors import InputError
 
+RUNS = "search.runs"
 LOG = "driver.log"
 _STEP = 0.02  # seconds between two looks for the driver's socket
 SPACE = "nni_space.json"
@@ -45,15 +46,25 @@ def reach(arguments: Sequence[str], manager: Manager) -> wire.Line | None:
 
 
 def run_directory(arguments: Sequence[str]) -> Path:
-    """Return where the ledger of this process's NNI experiment lies."""
-    runs = [argument.partition("=")[2] for argument in arguments if argument.startswith("search.runs=")]
-    return Path(runs[-1] if runs else "runs").absolute() / f"nni-{os.environ['NNI_EXP_ID']}"
+    """Return where the ledger of this process's NNI experiment lies: in the command's search.runs, or runs.
+
+    The experiment's own search.runs does not count: who looks for the driver only does not read it.
+    """
+    given = [word.partition("=")[2] for word in arguments if word.lstrip("+").startswith(f"{RUNS}=")]
+    runs = given[-1] if given else "runs"
+    if set(runs) & set("\"'\\$"):  # what Hydra makes of it; else there is no need to import Hydra
+        from litune.config import compose
+
+        with contextlib.suppress(InputError):  # the driver tells it
+            runs = compose.compose(arguments).config.search.runs
+    return Path(runs).absolute() / f"nni-{os.environ['NNI_EXP_ID']}"
 
 
 def overrides(arguments: Sequence[str], manager: Manager) -> list[str]:
     """Return the overrides of the experiment's search: what NNI's config says, and then the trial command's own."""
     directory = run_directory(arguments)
     own = ["backend=nni", f"name={directory.name}", f"backend.manager={manager.url}"]
+    own.append(f"{RUNS}={_quoted(directory.parent)}")
     return [*_as_nni_has_it(manager, directory), *arguments, *own]
 
 
@@ -83,7 +94,12 @@ def _as_nni_has_it(manager: Manager, directory: Path) -> list[str]:
     space = experiment["searchSpace"]
     path = directory / SPACE
     path.write_text(space if isinstance(space, str) else json.dumps(space, indent=2))
-    own = [f"search.space={json.dumps(str(path))}", f"search.parallel={experiment['trialConcurrency']}"]
+    own = [f"search.space={_quoted(path)}", f"search.parallel={experiment['trialConcurrency']}"]
     if experiment.get("maxTrialNumber"):
         own.append(f"search.trials={experiment['maxTrialNumber']}")
     return own
+
+
+def _quoted(path: Path) -> str:
+    """Return the path as Hydra reads it back: in quotes, and nothing in it an interpolation."""
+    return json.dumps(str(path), ensure_ascii=False).replace("${", "\\${")
