@@ -117,6 +117,16 @@ class Experiment:
             assert time.monotonic() < deadline, self.litune("trials")
             time.sleep(0.3)
 
+    def said(self) -> str:
+        """Return what the trials' own logs have, once there is something in them."""
+        logs = self.project.parent / "nni-experiments" / self.id / "environments" / "local-env" / "trials"
+
+        def read() -> str:
+            return "".join(path.read_text() for path in logs.glob("*/trial.stderr"))
+
+        self.wait(lambda: bool(read()), 60)
+        return read()
+
     def processes(self) -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter():
@@ -200,17 +210,24 @@ def test_where_no_driver_can_be_had_the_trials_run_by_themselves_and_say_so(expe
     experiment.create({**NOW, "maxTrialNumber": 2})
     (experiment.project / f"runs/nni-{experiment.id}/driver.sock").mkdir(parents=True)
     experiment.wait_for(2, 240)
-    logs = experiment.project.parent / "nni-experiments" / experiment.id / "environments" / "local-env" / "trials"
-    assert "no driver can be had" in "".join(path.read_text() for path in logs.glob("*/trial.stderr"))
+    assert "no driver can be had" in experiment.said()
     assert {row.state for row in experiment.rows()} == {"COMPLETE"}
     assert len({tuple(row.params.items()) for row in experiment.rows()}) == 2
 
 
 def test_a_mistake_in_the_experiment_is_told_in_the_trials_own_log(experiment: Experiment) -> None:
     experiment.create({**NOW, "trialCommand": f"{TRIAL} trainer.max_epoch=3"})
-    logs = experiment.project.parent / "nni-experiments" / experiment.id / "environments" / "local-env" / "trials"
-    deadline = time.monotonic() + 60
-    while not (said := "".join(path.read_text() for path in logs.glob("*/trial.stderr"))):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    assert "did you mean trainer.max_epochs?" in said
+    assert "did you mean trainer.max_epochs?" in experiment.said()
+
+
+def test_params_outside_the_space_are_told_with_what_it_has(experiment: Experiment) -> None:
+    tuner = "from nni.tuner import Tuner\n\n\nclass Outside(Tuner):\n"
+    tuner += "    def update_search_space(self, space): pass\n"
+    tuner += "    def generate_parameters(self, *_, **__): return {'model.k': 99, 'model.x': 1}\n"
+    tuner += "    def receive_trial_result(self, *_, **__): pass\n"
+    (experiment.project / "outside.py").write_text(tuner)
+    experiment.create({**NOW, "tuner": {"className": "outside.Outside", "codeDirectory": "."}, "maxTrialNumber": 1})
+    said = experiment.said()
+    assert "model.k: got 99; expected a whole number from 0 to 3" in said
+    assert "model.x: got an unknown param; expected one of model.k, model.kind" in said
+    assert "model.kind: got nothing; expected a value" in said

@@ -7,14 +7,16 @@ word `config` stands for the config's own values.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from litune.config import config as configs
 from litune.config import nodes
-from litune.errors import Problem, nearest
-from litune.space.parameters import Categorical, Int, Normal, Parameter
+from litune.errors import Problem
+from litune.space import misfits
+from litune.space.parameters import Normal
 from litune.space.space import Space, flatten, name_of
 from litune.targets.signatures import TARGET
 
@@ -70,7 +72,11 @@ def check(config: DictConfig, space: Space) -> Iterator[Problem]:
                 yield Problem(key=key, got=CONFIG, expected=expected)
                 continue
         if isinstance(entry, Mapping) and entry:
-            yield from _misfits(flatten(entry), key, space, whole=config.search.algorithm == "repeat")
+            whole = config.search.algorithm == "repeat"
+            cure = "search.algorithm=repeat suggests none" if whole else ""
+            for problem in misfits.told(flatten(entry), space, whole=whole):
+                own = cure if problem.got == misfits.ABSENT else ""
+                yield replace(problem, key=f"{key}.{problem.key}", cure=own)
         else:
             yield Problem(key=key, got=repr(entry), expected="params: {model.hidden: 64, ...}, or config")
     if config.search.algorithm == "repeat" and not entries:
@@ -90,43 +96,6 @@ def _entries(config: DictConfig) -> list[Any]:
     entries = OmegaConf.to_container(config.search.enqueue, resolve=True)
     assert isinstance(entries, list)
     return entries
-
-
-def _misfits(params: Mapping[str, Any], key: str, space: Space, *, whole: bool) -> Iterator[Problem]:
-    placed = {name_of(id_): id_ for id_ in space.placed(params)}
-    for name, value in params.items():
-        if name in placed:
-            parameter = space.parameters[placed[name]]
-            if not parameter.contains(value):
-                near = nearest(str(value), map(str, parameter.choices)) if isinstance(parameter, Categorical) else None
-                yield Problem(key=f"{key}.{name}", got=repr(value), expected=_values(parameter), nearest=near)
-        elif name in space.names:
-            yield Problem(key=f"{key}.{name}", got=repr(value), expected=f"beside it {_needed(name, space)}")
-        else:
-            expected = f"one of {', '.join(space.names)}"
-            yield Problem(
-                key=f"{key}.{name}", got="an unknown param", expected=expected, nearest=nearest(name, space.names)
-            )
-    if whole:
-        for name in space.misfits(params):
-            if name not in params:
-                yield Problem(
-                    key=f"{key}.{name}", got="nothing", expected="a value: search.algorithm=repeat suggests none"
-                )
-
-
-def _needed(name: str, space: Space) -> str:
-    conditions = [condition for id_, condition in space.conditions.items() if name_of(id_) == name]
-    return " or ".join(dict.fromkeys(f"{name_of(chooser)}={option}" for chooser, option in conditions))
-
-
-def _values(parameter: Parameter) -> str:
-    if isinstance(parameter, Categorical):
-        return f"one of {', '.join(map(repr, parameter.choices))}"
-    low, high = parameter.examples()
-    if isinstance(parameter, Int):
-        return f"a whole number from {low} to {high}"
-    return f"a number from {low!r} to {high!r}" + (f", a multiple of {parameter.q!r}" if parameter.q else "")
 
 
 def _as_drawn(params: Mapping[str, Any], space: Space) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from litune import checks
 from litune.backends.nni.rest import TrialChannel, packet
 from litune.config import compose
 from litune.errors import InputError, StudyLocked
+from litune.space import misfits
 from litune.space.space import Space, flatten
 from litune.study import runs
 from litune.study.study import Study
@@ -34,6 +35,8 @@ def run(overrides: Sequence[str], channel: TrialChannel, trial: str) -> int:
     space = checks.load_space(composed.config)
     drawn = packet(channel.manager.get(f"/trial-jobs/{trial}"))
     params, parameter_id = flatten(drawn["parameters"]), drawn["parameter_id"]
+    if problems := list(misfits.told(params, space, whole=True)):
+        raise InputError(problems)
     with runs.private(), _opened(composed.config, space) as study:
         job = study.again(params) or study.adopt(params)
         print(f"trial {job.number} in {job.directory}", flush=True)

@@ -19,6 +19,7 @@ from typing import Any
 from litune.backends import View
 from litune.backends.nni.rest import Manager, packet
 from litune.backends.nni.wire import Line, Message
+from litune.space import misfits
 from litune.space.space import flatten
 from litune.study.study import Study
 from litune.table import TrialRow
@@ -204,8 +205,8 @@ class Desk:
         return time.monotonic() - self._missed.setdefault(trial, time.monotonic()) > _PATIENCE
 
     def _draw(self, client: _Client, params: dict[str, Any], parameter_id: int) -> None:
-        if misfits := self._study.space.misfits(params):
-            self._outbox.append((client.line, {"type": "refused", "text": "\n".join(misfits)}))
+        if problems := list(misfits.told(params, self._study.space, whole=True)):
+            self._outbox.append((client.line, {"type": "refused", "text": "\n".join(map(str, problems))}))
             client.kind = "refused"
             return
         if self._draws.once:
