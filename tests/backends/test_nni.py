@@ -6,6 +6,7 @@ import psutil
 import pytest
 from conformance import BackendConformance
 
+from tests import in_process
 from tests.preloaded import LITUNE, PROJECT
 
 pytest.importorskip("nni")
@@ -49,3 +50,15 @@ def test_a_manager_that_answers_no_more_after_the_last_trial_does_not_fail_the_s
     assert search.returncode == 0, said
     assert said.splitlines()[-1].startswith("digest ")
     assert not manager.is_running()
+
+
+def test_a_trial_that_an_assessor_ends_keeps_the_time_that_it_took(tmp_path):
+    queue = "search.enqueue=[{model.x:0,model.y:1,model.k:0,model.kind:c},{model.x:0,model.y:1,model.k:0,model.kind:a}]"
+    words = ["backend=nni", "experiment=tiny", "name=it", "search.algorithm=repeat", "search.trials=2", queue]
+    words += ["backend.assessor=Medianstop", "search.parallel=1", "trainer.max_epochs=400", f"search.runs={tmp_path}"]
+    done = subprocess.run([*LITUNE, "search", *words], cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr + done.stdout
+    whole, pruned = in_process.trials(tmp_path / "it")
+    assert (whole["state"], pruned["state"]) == ("COMPLETE", "PRUNED")
+    assert 0 < pruned["seconds"] < whole["seconds"]
+    assert "trial 1" in in_process.timeline(tmp_path / "it")

@@ -71,7 +71,7 @@ class Desk:
         self._clients: set[_Client] = set()
         self._asked: deque[int] = deque()  # requests of the tuner, by NNI's parameter id
         self._granted: dict[int, int] = {}  # parameter id -> number of the trial whose client has not come yet
-        self._active: set[int] = set()  # trials that workers run
+        self._active: dict[int, float] = {}  # trials that workers run -> since when
         self._held: dict[int, Job] = {}  # trials that NNI has started and no worker is free for
         self._missed: dict[str, float] = {}  # trials without their client -> since when
         self._outbox: list[tuple[Line, Message]] = []
@@ -242,7 +242,7 @@ class Desk:
         most = self._study.parallel if self._draws.by_study else len(self._active) + len(self._held)
         while self._held and len(self._active) < most:
             job = self._held.pop(min(self._held))
-            self._active.add(job.number)
+            self._active[job.number] = time.monotonic()
             self._workers.start(job)
 
     def _stop(self, client: _Client, *, pruned: bool, final: bool) -> None:
@@ -251,15 +251,18 @@ class Desk:
         if number is None or number not in self._study.running:
             return
         self._workers.stop(number)
-        self._active.discard(number)
+        began = self._active.pop(number, None)
+        seconds = 0.0 if began is None else time.monotonic() - began
         self._held.pop(number, None)
         history = self._study.rows[number].history
         if pruned and history:
             score = self._study.objective.score(history)
-            self._study.tell(number, Outcome(state=TrialState.PRUNED, history=history, score=score))
+            stopped = Outcome(state=TrialState.PRUNED, history=history, score=score, seconds=seconds)
+            self._study.tell(number, stopped)
         elif final:
             failure = Failure(kind=FailureClass.KILLED, message="cancelled through NNI")
-            self._study.tell(number, Outcome(state=TrialState.FAILED, failure=failure), final=True)
+            stopped = Outcome(state=TrialState.FAILED, failure=failure, seconds=seconds)
+            self._study.tell(number, stopped, final=True)
         self._outbox.append((client.line, {"type": "stopped"}))
 
     def _on_worker(self, job: Job, message: Message) -> None:
@@ -271,7 +274,7 @@ class Desk:
                 report = {"type": "report", "value": value, "metrics": message["metrics"]}
                 self._outbox.append((client.line, report))
             return
-        self._active.discard(job.number)
+        self._active.pop(job.number, None)
         self._study.tell(job.number, Outcome.from_json(message))
         row = self._study.rows[job.number]
         if not (row.ended or row.resting) and (again := self._study.again(row.params)):
