@@ -10,9 +10,11 @@ from omegaconf import DictConfig
 from litune import checks
 from litune.config import config as configs
 from litune.config.compose import compose
+from litune.dashboards import pages
 from litune.errors import LedgerDamaged, StudyChanged
 from litune.space.space import Space
 from litune.study import identity, runs
+from litune.study.ledger import storage_url
 from litune.table import TrialRow
 from litune.training import checkpoints
 from litune.trial import TrialState
@@ -20,7 +22,7 @@ from tests.conftest import Project
 
 
 def searched(runs_directory: Path, *words: str) -> tuple[DictConfig, Space]:
-    config = compose(["experiment=digits_mlp", f"search.runs={runs_directory}", *words]).config
+    config = compose(["experiment=digits_mlp", f'search.runs="{runs_directory}"', *words]).config
     return config, checks.load_space(config)
 
 
@@ -136,6 +138,16 @@ def test_a_run_of_before_whose_ledger_has_a_relative_path_makes_none_elsewhere(
     project.assert_refused(
         project.litune("trials", str(file.parent)), "all.db: there is no such file", "search.storage"
     )
+
+
+@pytest.mark.parametrize("directory", ["a#b", "a?b", "a%20b", "a{b}", "ä b"])
+def test_a_run_may_lie_in_a_directory_of_any_name(project: Project, directory: str) -> None:
+    run = begun(project.root / directory)
+    assert project.litune("doctor", "--fix", str(run))[0] == 0
+    assert project.litune("doctor", str(run)) == (0, "old: all is well\n", "")
+    with pages.optuna_page(storage_url(run, None), "old", write=False, host="127.0.0.1", port=0) as page:
+        assert "/dashboard/studies/1?" in page.url
+    assert {path.name for path in project.root.iterdir()} == {"my_net.py", "experiments", "search_spaces", directory}
 
 
 def test_a_checkpoint_is_found_where_its_run_was_moved_to(tmp_path: Path) -> None:

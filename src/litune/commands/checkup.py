@@ -15,6 +15,7 @@ from litune.config.schema import NAME_PATTERN
 from litune.errors import InputError, LedgerDamaged, Problem, SearchAbsent, StudyLocked
 from litune.space.space import Space
 from litune.study import identity, lock, runs
+from litune.study.database import uri_of
 from litune.study.ledger import FILE, Ledger
 from litune.trial import TrialState
 
@@ -103,7 +104,7 @@ def _integrity(path: Path) -> str:
     if not path.exists():
         return ""
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as connection:
+        with contextlib.closing(sqlite3.connect(f"{uri_of(path)}?mode=ro", uri=True, timeout=30)) as connection:
             found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
     except sqlite3.Error as error:
         return str(error)

@@ -10,16 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from optuna.storages import RDBStorage
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from litune.dashboards.guard import READING, App, Guard, is_wildcard
 from litune.errors import InputError, MissingExtra, Problem
+from litune.study.database import file_of, uri_of, url_of
 
 _RELOAD = 5.0  # seconds between two looks of TensorBoard at the logs
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +115,9 @@ def _listening(app: App, host: str, port: int) -> BaseWSGIServer:
 
 
 def _read_only(url: str) -> str:
-    path = url.removeprefix(_SQLITE)
-    return f"{_SQLITE}file:{quote(path)}?mode=ro&uri=true" if url.startswith(_SQLITE) else url
+    file = file_of(url)
+    return url_of(uri_of(file), mode="ro", uri="true") if file else url
 
 
 def _quiet(url: str) -> dict[str, Any]:
-    return {"connect_args": {"timeout": 30}} if url.startswith(_SQLITE) else {}
+    return {"connect_args": {"timeout": 30}} if file_of(url) else {}

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 import sqlalchemy as sa
@@ -83,6 +84,16 @@ def translated(url: str) -> Iterator[None]:
         raise LedgerDamaged(what, "have the database reachable, and give the same command again") from error
 
 
+def url_of(database: str, **options: str) -> str:
+    """Return the URL of a SQLite database, whatever letters its name has."""
+    return sa.URL.create("sqlite", database=database, query=options).render_as_string()
+
+
+def uri_of(file: Path) -> str:
+    """Return the URI by which SQLite itself opens a file read-only (sqlite.org/uri.html), but for the options."""
+    return f"file:{quote(str(file))}"
+
+
 def file_of(url: str) -> Path | None:
     """Return the file that holds a SQLite database; None for what is in memory, named by a URI, or on a server."""
     parsed = sa.engine.make_url(url)
@@ -97,7 +108,7 @@ def anchored(url: str) -> str:
     file = file_of(url)
     if file is None or file.is_absolute():
         return url
-    return sa.engine.make_url(url).set(database=str(file.absolute())).render_as_string(hide_password=False)
+    return sa.engine.make_url(url).set(database=str(file.absolute())).render_as_string()
 
 
 def place(url: str) -> str:

@@ -49,7 +49,7 @@ _reports: Any = models.TrialIntermediateValueModel.__table__
 
 def storage_url(directory: Path, storage: str | None) -> str:
     """Return the SQLAlchemy URL of a run's ledger: SQLite in its directory unless `storage` names another."""
-    return storage or f"sqlite:///{directory.absolute() / FILE}"
+    return storage or database.url_of(str(directory.absolute() / FILE))
 
 
 def create(
