@@ -87,6 +87,16 @@ def test_weights_and_biases_gets_a_run_for_each_trial_grouped_by_search(run, tri
         assert end.exit_code == (0 if trial["state"] == "COMPLETE" else 1)
 
 
+@pytest.mark.parametrize("place", ["trials", "trials/0000/deeper"])
+def test_a_single_training_is_a_run_of_its_own_whatever_lies_above_it(tmp_path, place):
+    words = ["experiment=own", "trainer.max_epochs=1", f"search.runs={tmp_path / place}", "name=single", *WANDB]
+    done = litune("train", *words)
+    assert done.returncode == 0, done.stderr
+    [file] = (tmp_path / place / "single" / "wandb").glob("offline-run-*/run-*.wandb")
+    [first] = [record.run for record in wandb_records(file) if record.WhichOneof("record_type") == "run"][:1]
+    assert (first.run_group, first.display_name) == ("single", "single")
+
+
 def test_logged_hyperparameters_hold_no_secret_of_the_environment():
     config = configs.from_plain(
         {

@@ -6,6 +6,7 @@ import csv
 import fcntl
 import math
 import os
+import re
 import secrets
 import sys
 import warnings
@@ -25,6 +26,7 @@ from litune.trial import Trial
 
 _SECTIONS = ("model", "data", "optimizer", "lr_scheduler", "criterion")
 _FOLDERS = ("trials", "replays")  # of a run, that hold the trials' directories
+_TRIAL = r"\d{4,}(-\d+)?"  # what those are called: 0007, and where it was replayed again 0007-2
 _RUN_ID = "wandb_id"
 
 
@@ -115,7 +117,8 @@ def _built(section: Mapping[str, Any], name: str, config: DictConfig, trial: Tri
 
 def _run(directory: Path) -> Path:
     """Return the directory of the run that a trial's directory belongs to; of a single training, its own."""
-    return next((path.parent for path in (directory, *directory.parents) if path.name in _FOLDERS), directory)
+    of_a_run = directory.parent.name in _FOLDERS and re.fullmatch(_TRIAL, directory.name)
+    return directory.parents[1] if of_a_run else directory
 
 
 def _steps_before(checkpoint: str) -> int:
