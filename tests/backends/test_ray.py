@@ -154,6 +154,44 @@ class TestOneCommand:
         assert meaning(table_of(tmp_path)) == meaning(search("local", "search.algorithm=random", "search.trials=8"))
 
 
+TWICE = """\
+import sys
+
+import litune
+from ray.tune.execution import tune_controller
+
+read = tune_controller._get_max_pending_trials
+
+
+def told(search):
+    found = read(search)
+    print("pending", found)
+    return found
+
+
+def train(params, trial):
+    return params["x"]
+
+
+if __name__ == "__main__":
+    tune_controller._get_max_pending_trials = told
+    for parallel in (1, 2):
+        options = {"trials": 2, "algorithm": "random", "name": str(parallel), "runs": sys.argv[1]}
+        litune.search(train, space={"x": [1, 2, 3]}, backend="ray", parallel=parallel, **options)
+"""
+
+
+@pytest.mark.parametrize(("own", "told"), [(None, ["1", "2"]), ("7", ["7"])])
+def test_each_search_of_a_process_has_its_own_trials_at_once_unless_the_user_says_how_many(tmp_path, own, told):
+    (tmp_path / "twice.py").write_text(TWICE)
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"} | ({"TUNE_MAX_PENDING_TRIALS_PG": own} if own else {})
+    command = [sys.executable, "twice.py", str(tmp_path / "runs")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("pending ")]
+    assert list(dict.fromkeys(found)) == told  # Ray reads it more than once
+
+
 def _children(pid: int) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():

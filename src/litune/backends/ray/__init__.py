@@ -51,6 +51,7 @@ def run(study: Study, workers: Workers, view: View) -> None:
     config = configs.from_plain(study.config)
     with (
         cluster.joined(config.backend, checks.share_of(config), study.parallel),
+        cluster.pending(study.parallel),
         cluster.page_noted(study.directory, view),
     ):
         tuning.run(study, workers, view, config)

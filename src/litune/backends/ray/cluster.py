@@ -40,6 +40,7 @@ _ENVIRONMENT = {
 # Ray's word for a cluster of one machine. Without it Ray turns 127.0.0.1 into the machine's own address, and its
 # processes, which have no password, listen on every one.
 _ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
 _PATIENCE = 10.0  # seconds for a cluster's address to answer
 _PILLARS = ("gcs_server", "raylet")  # without them calls into Ray wait for a minute, and end this process in C++
 
@@ -57,7 +58,6 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
     A program that is connected already stays as it is.
     """
     set_environment(settings)
-    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(parallel))
     with interrupts.held_back():  # Ray's compiled parts swallow an interruption while they are imported
         import ray
 
@@ -92,6 +92,19 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
         finally:
             leaving.set()
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def pending(trials: int) -> Iterator[None]:
+    """Have Tune ask for so many trials at once meanwhile, unless the user has set how many."""
+    if _PENDING in os.environ:
+        yield
+        return
+    os.environ[_PENDING] = str(trials)
+    try:
+        yield
+    finally:  # the next search of this process may run others
+        os.environ.pop(_PENDING, None)
 
 
 def _init(options: dict[str, Any], address: str | None) -> None:
