@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
+_BEFORE, _AFTER = ("number", "state", "score"), ("seconds", "failure")  # the columns beside those of the params
+
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
@@ -90,13 +92,18 @@ class SearchResult:
     @overload
     def trials(self, form: Literal["pandas"]) -> pd.DataFrame: ...
     def trials(self, form: str = "rows") -> Any:
-        """Return a row a trial: number, state, score, its params, seconds, failure; as dicts, or as a DataFrame."""
+        """Return a row a trial: number, state, score, its params, seconds, failure; as dicts, or as a DataFrame.
+
+        A function's param that is called as one of these is there by its key in the config, as function.score.
+        """
+        names = {key: self._known_as(key) for key in self.space.names}
+        names = {key: key if name in (*_BEFORE, *_AFTER) else name for key, name in names.items()}
         rows = [
             {
                 "number": row.number,
                 "state": row.state.value,
                 "score": row.score,
-                **self._params(row),
+                **{name: row.params[key] for key, name in names.items() if key in row.params},
                 "seconds": row.seconds,
                 "failure": row.failure.kind.value if row.failure else None,
             }
@@ -106,7 +113,7 @@ class SearchResult:
             return rows
         import pandas as pd
 
-        return pd.DataFrame(rows).set_index("number")
+        return pd.DataFrame(rows, columns=[*_BEFORE, *names.values(), *_AFTER]).set_index("number")
 
     @property
     def study(self) -> optuna.Study:
@@ -135,5 +142,7 @@ class SearchResult:
 
     def _params(self, row: TrialRow) -> dict[str, Any]:
         """Return a trial's params; those of a function by the names that it knows them by."""
-        prefix = f"{functions.SECTION}." if self.config.function.get(TARGET) else ""
-        return {name.removeprefix(prefix): value for name, value in row.params.items()}
+        return {self._known_as(key): value for key, value in row.params.items()}
+
+    def _known_as(self, key: str) -> str:
+        return key.removeprefix(f"{functions.SECTION}.") if self.config.function.get(TARGET) else key
