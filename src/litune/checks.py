@@ -14,7 +14,7 @@ from litune import surroundings
 from litune.algorithms import legs
 from litune.arguments import WHERE
 from litune.config import config as configs
-from litune.config import limits
+from litune.config import experiments, limits
 from litune.config.schema import GROUPS, NAME_PATTERN, Config
 from litune.errors import InputError, Problem, nearest
 from litune.parallelism import LAG, lag_of
@@ -25,8 +25,8 @@ from litune.targets.signatures import TARGET
 _A_SPACE = "a search space file, or its name in search_spaces/, which is beside experiments/"
 
 
-def load_space(config: DictConfig) -> Space:
-    """Return the search space that the config names; raise InputError with all that is wrong with it."""
+def load_space(config: DictConfig, experiment: Path = Path()) -> Space:
+    """Return the search space that the config, of an experiment's file, names; InputError tells all that is wrong."""
     if config.search.space is None:
         raise InputError(Problem(key="search.space", got="nothing", expected=_A_SPACE))
     path = Path(config.search.space)
@@ -35,10 +35,11 @@ def load_space(config: DictConfig) -> Space:
     except InputError as error:
         if path.is_file():
             raise
-        beside = {file.stem: str(file) for file in Path("search_spaces").glob("*.*")}
-        named = beside.get(nearest(path.name, beside) or "")
+        known = experiments.spaces(experiment)
+        named = known.get(nearest(path.name, known) or "")
+        near = str(named) if named else None
         told = [
-            dataclasses.replace(problem, key="search.space", expected=_A_SPACE, nearest=problem.nearest or named)
+            dataclasses.replace(problem, key="search.space", expected=_A_SPACE, nearest=problem.nearest or near)
             for problem in error.problems
         ]
         raise InputError(told) from None

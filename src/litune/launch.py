@@ -137,7 +137,7 @@ def _checked(overrides: list[str], options: argparse.Namespace, *, searching: bo
     if composed.resolvable:
         if searching:
             try:
-                space = checks.load_space(composed.config)
+                space = checks.load_space(composed.config, composed.document.path)
                 problems += checks.given(composed.overridden, space, composed.config.search.space)
             except InputError as error:
                 problems += composed.located(error.problems)

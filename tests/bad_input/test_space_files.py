@@ -135,6 +135,13 @@ def test_a_grid_of_a_thousand_million_points_is_counted_and_refused(project):
     project.assert_refused(result, "got a grid of 1,000,000,000 points; expected at most 100,000", "search.trials")
 
 
+def test_a_misspelt_space_is_offered_from_the_config_directory_too(project):
+    project.write("conf/experiment/other.yaml", (project.root / "experiments/mine.yaml").read_text())
+    project.write("conf/search_spaces/wide.json", (project.root / FILE).read_text())
+    result = project.search("--config-dir", "conf", "experiment=other", "search.space=wid")
+    project.assert_refused(result, "wid: search.space: got no such file", "did you mean conf/search_spaces/wide.json?")
+
+
 def test_a_space_that_is_no_file_is_refused(project):
     where = project.root / "nowhere.json"
     result = project.search("experiment=mine", "search.space=nowhere.json")

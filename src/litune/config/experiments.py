@@ -63,9 +63,22 @@ def find_space(given: str | None, experiment: Path) -> str | None:
 
     It is looked for here, in the experiment's project, and beside the experiment.
     """
-    homes = [Path(), experiment.parent.parent, experiment.parent]
+    homes = _homes(experiment)
     names = [f"{given or experiment.stem}{suffix}" for suffix in (".json", *SUFFIXES)]
     named = [home / _SPACES / name for home in homes for name in names]
     typed = [home / given for home in homes] if given is not None else []
     found = next((path for path in [*typed, *named] if path.is_file()), None) or next(filter(Path.exists, typed), None)
     return str(found) if found else given
+
+
+def spaces(experiment: Path) -> dict[str, Path]:
+    """Return the search space files that find_space knows by name."""
+    found: dict[str, Path] = {}
+    for home in _homes(experiment):
+        for path in sorted((home / _SPACES).glob("*.*")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def _homes(experiment: Path) -> list[Path]:
+    return [Path(), experiment.parent.parent, experiment.parent]
