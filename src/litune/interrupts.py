@@ -55,6 +55,33 @@ def stoppable(action: Callable[[], int]) -> int:
     return INTERRUPTED
 
 
+@contextlib.contextmanager
+def outlasting() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the end if one came meanwhile, whatever a library or a user's code has made of it.
+
+    Lightning leaves by SystemExit, and has the next Ctrl-C ignored.
+    """
+    handlers = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        handlers[signal.Signals(number)](number, frame)
+
+    if threading.current_thread() is threading.main_thread():  # no other is ever interrupted
+        for number in handlers:
+            signal.signal(number, note)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    if came or requested():
+        raise KeyboardInterrupt
+
+
 def check() -> None:
     """Raise KeyboardInterrupt again after an interruption, which a library may have swallowed."""
     if requested():

@@ -42,12 +42,12 @@ def adopt_orphans(*, on: bool = True) -> None:
 def find(pid: int) -> Process | None:
     """Return the process with this pid, or None."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    fields = text.rpartition(")")[2].split()  # the name before it may hold blanks and brackets
+    fields = text.rpartition(b")")[2].split()  # the name before it may hold blanks, brackets and half a letter
     numbers = {"parent": int(fields[1]), "group": int(fields[2]), "started": int(fields[19])}
-    return Process(pid=pid, zombie=fields[0] in "ZX", **numbers)
+    return Process(pid=pid, zombie=fields[0] in b"ZX", **numbers)
 
 
 def everything() -> Iterator[Process]:

@@ -196,7 +196,7 @@ class JobTrial:
         least = self._prune_below.get(step)
         value = metrics.get(self._metric)
         if least is not None and value is not None:
-            self._pruned = self._sign * value < least
+            self._pruned = self._pruned or self._sign * value < least
 
     def should_stop(self) -> bool:
         """Say whether the trial was pruned."""

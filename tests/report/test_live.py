@@ -1,6 +1,7 @@
 """The live view of a search: in a terminal of 80 columns, and in a log."""
 
 import io
+import math
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def search(root: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> Non
 def _train(study: Study, number: int, view: live.ConsoleView) -> None:
     history = {}
     for step in range(1, 3 if number == 1 else 6):
-        history[step] = number / 10 + step / 100
+        history[step] = math.nan if (number, step) == (2, 5) else number / 10 + step / 100
         study.report(number, step, {"val_acc": history[step]})
         view.refresh()
     if number == 2:
@@ -54,6 +55,7 @@ def test_a_terminal_of_80_columns_shows_what_runs_and_what_is_best(
     assert "5      1" in shown or "5      2" in shown  # trial and worker
     assert "4/5" in shown
     assert "▁▃▅█" in shown
+    assert "▁▃▅█x" in shown  # a metric that is no number any more
     assert "1 pruned · 1 failed" in shown
     assert "improved 3x, last by 0.1" in shown
     assert "pruning saved 3 of 30 epochs (10%)" in shown

@@ -133,12 +133,13 @@ def test_early_stopping_ends_a_trial_as_complete(tmp_path: Path) -> None:
     assert len(outcome.history) == 2
 
 
-def test_a_prune_rule_stops_the_training_where_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("least", [{}, {"min_epochs": 3}])
+def test_a_prune_rule_stops_the_training_where_it_says(least: dict, tmp_path: Path) -> None:
     job = Job(
         number=0, params={}, config=BASE, directory=str(tmp_path), seed=3, threads=1, prune_below={1: 0.0, 2: 2.0}
     )
     trial = JobTrial(job, metric="val_acc", maximize=True, send=lambda _step, _metrics: None)
-    outcome = run_trial(config(), trial)
+    outcome = run_trial(config(trainer={**BASE["trainer"], **least}), trial)
     assert outcome.state is TrialState.PRUNED
     assert len(outcome.history) == 2
 

@@ -40,9 +40,8 @@ def run(study: Study, workers: object, view: View) -> None:  # noqa: ARG001 - th
             study.commit()
             view.refresh()
 
-        with alarm(job.timeout, study.seconds_left):
+        with interrupts.outlasting(), alarm(job.timeout, study.seconds_left):
             outcome = execute(job, send)
-        interrupts.check()  # Lightning makes an ending of the trial of it
         if study.overdue:
             return
         study.tell(job.number, outcome)

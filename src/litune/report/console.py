@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from litune.report import notebook
 from litune.table import TrialRow, leaderboard
 
 _IN_A_CELL = 100  # letters; a notebook tells no width
-_BARS = "▁▂▃▄▅▆▇█"
+_BARS, _NO_NUMBER = "▁▂▃▄▅▆▇█", "x"
 
 
 def console_here() -> Console:
@@ -53,13 +54,13 @@ def describe(params: Mapping[str, Any]) -> str:
 
 
 def sparkline(values: list[float], width: int = 12) -> str:
-    """Return the last values as a line of bars."""
+    """Return the last values as a line of bars; a cross for one that is no number."""
     tail = values[-width:]
-    if not tail:
-        return ""
-    low, high = min(tail), max(tail)
+    finite = [value for value in tail if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
     span = (high - low) or 1.0
-    return "".join(_BARS[int((value - low) / span * (len(_BARS) - 1))] for value in tail)
+    places = [(value - low) / span * (len(_BARS) - 1) for value in tail]
+    return "".join(_BARS[int(place)] if math.isfinite(place) else _NO_NUMBER for place in places)
 
 
 def brief(value: Any) -> str:

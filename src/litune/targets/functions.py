@@ -29,7 +29,8 @@ class FunctionTrial:
     def __init__(self, trial: Trial, metric: str) -> None:
         self.number = trial.number
         self.history: dict[int, float] = {}
-        self.pruned = self.diverged = False
+        self.pruned = False
+        self.diverged: int | None = None  # the first step whose metric was no number
         self._trial, self._metric = trial, metric
 
     @property
@@ -48,13 +49,15 @@ class FunctionTrial:
             raise ValueError(f"trial.report: got {', '.join(metrics) or 'nothing'}; expected {self._metric} among them")
         metrics = {name: float(number) for name, number in metrics.items()}
         self.history[step] = metrics[self._metric]
-        self.diverged = not math.isfinite(metrics[self._metric])
+        if self.diverged is None and not math.isfinite(metrics[self._metric]):
+            self.diverged = step
         self._trial.report(step, metrics)
 
     def should_stop(self) -> bool:
         """Say whether the function must return now: the trial is pruned, or its metric is no number any more."""
-        self.pruned = not self.diverged and self._trial.should_stop()
-        return self.pruned or self.diverged
+        if self.diverged is None:
+            self.pruned = self.pruned or self._trial.should_stop()
+        return self.pruned or self.diverged is not None
 
 
 def check(config: DictConfig) -> list[Problem]:
@@ -125,9 +128,9 @@ def run(config: DictConfig, trial: Trial) -> Outcome:
 
 
 def _failure(seen: FunctionTrial, score: float | None, metric: str) -> Failure | None:
-    if seen.diverged:
-        step, value = list(seen.history.items())[-1]
-        return Failure(kind=FailureClass.NAN, message=f"{metric} was {value} at step {step}")
+    if seen.diverged is not None:
+        message = f"{metric} was {seen.history[seen.diverged]} at step {seen.diverged}"
+        return Failure(kind=FailureClass.NAN, message=message)
     if score is not None and not math.isfinite(score):
         return Failure(kind=FailureClass.NAN, message=f"the function returned {score}")
     if score is None and not seen.history:

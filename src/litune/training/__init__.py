@@ -1,1 +1,1 @@
-"""One trial as a seeded Lightning training. Here alone torch and Lightning are imported."""
+"""One trial as a seeded Lightning training."""

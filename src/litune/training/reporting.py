@@ -1,4 +1,4 @@
-"""The two callbacks that every trial trains with: one seeds each epoch, one reports each validation.
+"""The callbacks of every trial: one seeds each epoch, one reports each validation, one keeps the last epoch.
 
 They are mixed with the Callback class of whichever Lightning the module is made of (`pytorch_lightning` or
 `lightning.pytorch`), so this file imports neither.
@@ -102,7 +102,8 @@ class Report:
         self._trial, self._metric = trial, metric
         self.history: dict[int, float] = {}
         self.pruned = self.paused = self.diverged = False
-        self.began = 0.0  # by the monotonic clock
+        self.began: float | None = None  # by the monotonic clock; None: there was nothing left to train
+        self._decided = False  # that the training stops: by `trainer.min_epochs` it may go on, for nothing
 
     def on_validation_end(self, trainer: Any, _module: Any) -> None:
         """Report a validation."""
@@ -139,6 +140,8 @@ class Report:
         self.history = {int(step): float(value) for step, value in state["history"]}
 
     def _report(self, trainer: Any) -> None:
+        if self._decided:
+            return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if value.numel() == 1}
         if self._metric not in metrics:
             raise MetricMissing(self._missing(metrics))
@@ -154,7 +157,7 @@ class Report:
             self.pruned = trainer.strategy.broadcast(self.pruned)
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         if stop:
-            trainer.should_stop = True
+            self._decided = trainer.should_stop = True
 
     def _missing(self, metrics: dict[str, float]) -> str:
         logged = ", ".join(sorted(metrics)) or "nothing"

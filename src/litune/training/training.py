@@ -1,4 +1,4 @@
-"""One trial as a seeded Lightning training: the one place that imports torch and Lightning."""
+"""One trial as a seeded Lightning training."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
         score=None if failure else objective.score(report.history),
         history=report.history,
         failure=failure,
-        restoring=report.began - started if trial.checkpoint else 0.0,
+        restoring=report.began - started if trial.checkpoint and report.began else 0.0,
         where=f"{socket.gethostname()}:{os.getpid()}",
         checkpoint=checkpoints.best_model_path or None if checkpoints else None,
     )

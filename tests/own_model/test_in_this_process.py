@@ -1,0 +1,73 @@
+"""litune.search by backend=local, in the process that calls it: what a function or a model does to it."""
+
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import litune
+from litune.tasks.digits import MLP, Digits
+from litune.trial import TrialState
+
+pytestmark = pytest.mark.filterwarnings("default")  # Lightning has much to say of such short trainings
+interrupted: set[float] = set()
+
+
+def once(value: float) -> None:
+    """Press Ctrl-C the first time that a trial has this value."""
+    if value not in interrupted:
+        interrupted.add(value)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def dips(params: dict[str, Any], trial: Any) -> None:
+    for step in (1, 2, 3):
+        trial.report(step, math.nan if step == params["at"] else step)
+
+
+def pressed(params: dict[str, Any], trial: Any) -> float:
+    once(params["x"])
+    return params["x"]
+
+
+class Pressed(MLP):
+    def on_train_epoch_end(self) -> None:
+        once(self.hparams.dropout)
+
+
+def test_a_metric_that_is_no_number_at_any_step_fails_the_trial(tmp_path: Path) -> None:
+    result = litune.search(dips, space={"at": [1, 2, 4]}, trials=3, backend="local", runs=str(tmp_path))
+    found = {row.params["function.at"]: row for row in result.rows}
+    assert [found[at].state for at in (1, 2, 4)] == [TrialState.FAILED, TrialState.FAILED, TrialState.COMPLETE]
+    assert found[1].failure.message == "score was nan at step 1"
+    assert found[4].score == 3
+    assert litune.SearchResult(result.directory).digest == result.digest  # as read again
+
+
+@pytest.mark.parametrize("what", ["function", "model"])
+def test_ctrl_c_ends_the_search_and_no_trial(what: str, tmp_path: Path) -> None:
+    interrupted.clear()
+    asked: dict[str, Any] = {
+        "trials": 2,
+        "backend": "local",
+        "algorithm": "random",
+        "name": "it",
+        "runs": str(tmp_path),
+    }
+    if what == "function":
+        asked |= {"function": pressed, "space": {"x": litune.uniform(0, 1)}}
+    else:
+        asked |= {"model": Pressed, "data": Digits, "space": {"model.dropout": litune.uniform(0, 0.5)}}
+        asked |= {"metric": "val_acc", "trainer": {"max_epochs": 1, "limit_train_batches": 2, "log_every_n_steps": 1}}
+        asked |= {"optimizer": {"_target_": "torch.optim.SGD", "lr": 0.01}}
+    handler = signal.getsignal(signal.SIGINT)
+    for trial in (0, 1):
+        with pytest.raises(KeyboardInterrupt):
+            litune.search(**asked)
+        rows = litune.SearchResult(tmp_path / "it").rows
+        assert rows[trial].state is TrialState.PAUSED
+        assert signal.getsignal(signal.SIGINT) is handler
+    assert [row.state for row in litune.search(**asked).rows] == [TrialState.COMPLETE] * 2
