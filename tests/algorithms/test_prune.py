@@ -1,4 +1,7 @@
+from pathlib import Path
+
 from litune.algorithms.prune import prune_below
+from tests.in_process import search, trials
 
 CURVES = {number: {1: 0.1 * number, 2: 0.2 * number, 3: 0.3 * number} for number in range(6)}
 
@@ -41,3 +44,12 @@ def test_hyperband_brackets_rank_only_their_own_trials() -> None:
 def test_values_that_are_not_finite_do_not_count() -> None:
     curves = {number: {1: float("nan")} for number in range(9)}
     assert prune_below("median", 9, curves, maximize=True, max_steps=5) == {}
+
+
+def test_trainings_of_unknown_length_are_pruned_as_those_before_them_were_long(tmp_path: Path) -> None:
+    assert prune_below("median", 9, CURVES, maximize=True, max_steps=0).keys() == {1, 2}
+    assert prune_below("asha", 9, CURVES, maximize=True, max_steps=0).keys() == {1}
+    assert prune_below("hyperband", 0, {}, maximize=True, max_steps=0) == {}
+    length = ["trainer.max_epochs=-1", "trainer.max_steps=6"]
+    search(tmp_path, "search.algorithm=random", "search.trials=12", "search.pruner=median", *length)
+    assert {row["state"] for row in trials(tmp_path / "it")} == {"COMPLETE", "PRUNED"}

@@ -116,6 +116,7 @@ def test_params_tried_before_are_answered_up_to_their_step(tmp_path: Path) -> No
         (["search.pruner=median"], "search.pruner: got 'median'; expected none beside search.algorithm=asha"),
         (["trainer.min_epochs=2"], "trainer.min_epochs: got 2; expected null beside search.algorithm=asha"),
         (["trainer.enable_checkpointing=false"], "trainer.enable_checkpointing: got False; expected true beside"),
+        (["trainer.val_check_interval=1"], "trainer.val_check_interval: got 1; expected 1.0, at the end of an epoch"),
         (["trainer.max_epochs=-1"], "trainer.max_epochs: got -1; expected a number beside"),
         (["backend=nni", "backend.tuner=TPE"], "backend.tuner: got 'TPE'; expected null beside"),
     ],

@@ -89,6 +89,19 @@ def test_no_params_are_tried_twice_even_in_a_small_space():
     assert all(run.reached == 4 for run in runs), "with budget left, what is left to continue is continued"
 
 
+def test_a_space_of_many_params_is_used_up_like_a_small_one():
+    space = Space.of({"x": randint(0, 1200)})
+    points = [space.grid(place) for place in range(1200)]
+    runs = [Run(params=params, curve={1: 0.001 * params["x"]} if params["x"] < 3 else {}) for params in points]
+    decisions = [Thaw(space, seed=7, steps=5).decide(number, runs[:-1]) for number in range(12)]
+    started = [decision.params for decision in decisions if decision.trial is None]
+    assert started == [points[-1]] * len(started)
+    assert started
+    assert {Thaw(space, seed=7, steps=5).decide(number, runs).trial for number in range(12)} <= {0, 1, 2}
+    over = [Run(params=run.params, curve=run.curve, over=True) for run in runs]
+    assert Thaw(space, seed=7, steps=5).decide(0, over) is None
+
+
 def test_in_a_wide_space_new_trials_come_mostly_from_the_region_that_is_good():
     space = Space.of({name: loguniform(1e-8, 1.0) for name in ("lr", "l1", "l2", "x", "y", "z")})
 

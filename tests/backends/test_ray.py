@@ -257,14 +257,21 @@ class TestNative:
                 assert space.misfits(job.params) == []
                 study.tell(number, Outcome(state=TrialState.COMPLETE, score=1.0, history={1: 1.0}))
 
-    def test_a_trial_that_rays_scheduler_stops_is_pruned_with_the_score_of_its_curve(self, tmp_path):
-        done = run(tmp_path, "backend.scheduler=asha", "search.algorithm=random", "search.trials=8")
+    @pytest.mark.parametrize(
+        ("overrides", "steps"),
+        [
+            (["backend.scheduler=asha"], 4),
+            (["backend.scheduler={name: asha, max_t: 9}", "trainer.val_check_interval=0.5"], 8),
+        ],
+    )
+    def test_a_trial_that_rays_scheduler_stops_is_pruned_with_the_score_of_its_curve(self, tmp_path, overrides, steps):
+        done = run(tmp_path, *overrides, "search.algorithm=random", "search.trials=8")
         assert done.returncode == 0, done.stderr
         states = {row["state"] for row in table_of(tmp_path)}
         assert states == {"COMPLETE", "PRUNED"}
         for row in table_of(tmp_path):
             assert row["score"] == row["history"][-1][1]
-            assert (row["state"] == "COMPLETE") == (len(row["history"]) == 4)
+            assert (row["state"] == "COMPLETE") == (len(row["history"]) == steps)
 
     def test_a_population_hands_checkpoints_on_and_the_ledger_shows_each_trials_schedule(self, tmp_path):
         overrides = ("backend.scheduler=pbt", "backend.mutate=[model.x]", "search.algorithm=random", "search.trials=4")
@@ -293,6 +300,7 @@ class TestNative:
             (("backend.scheduler=ashha",), "did you mean asha?"),
             (("backend.scheduler={name: asha, grace: 1}",), "grace"),
             (("backend.scheduler={grace_period: 1}",), "backend.scheduler: got no name; expected null, one of fifo"),
+            (("backend.scheduler=asha", "trainer.val_check_interval=0.5"), "{name: asha, max_t: NUMBER}"),
             (("backend.scheduler=asha", "search.pruner=median"), "search.pruner: got median; expected none"),
             (("backend.scheduler=pbt", "search.trials=40"), "search.lag=40"),
             (("backend.scheduler=pbt", "search.trials=4"), "backend.mutate"),

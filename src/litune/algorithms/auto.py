@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
+from litune import steps
 from litune.algorithms import legs
 from litune.space.enqueued import DRAWING
 from litune.space.space import Space
@@ -24,7 +25,9 @@ def of(config: DictConfig, space: Space) -> tuple[str, str]:
     else:
         found = [f"{problem.key} is {problem.got}" for problem in legs.hindrances(config, space, "")]
         whole = f"trials cannot be continued where {found[0]}" if found else ""
-    chosen, why = choose(space, trials=legs.trials_in_all(config), steps=legs.steps_of(config), whole=whole)
+    chosen, why = choose(
+        space, trials=steps.trials_in_all(config), steps=steps.steps_of(config.trainer) or 0, whole=whole
+    )
     if any(config.backend.get(name) is not None for name in DRAWING):  # somebody else draws; a grid still says how many
         return "grid" if chosen == "grid" else "tpe", ""
     return chosen, why

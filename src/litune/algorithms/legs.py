@@ -1,4 +1,4 @@
-"""Whether a search's trials can go in legs, and how many steps a training has: one for each validation."""
+"""Whether a search's trials can go in legs."""
 
 from __future__ import annotations
 
@@ -11,29 +11,10 @@ from litune.errors import Problem
 from litune.parallelism import devices_a_trial
 from litune.space.enqueued import DRAWING
 from litune.space.space import Space
+from litune.steps import steps_of
 
 _STOPPING = ("scheduler", "assessor")  # the fields of a backend's section by which somebody else stops trials
 _LENGTH = ("trainer.max_epochs", "trainer.check_val_every_n_epoch", "trainer.val_check_interval")
-
-
-def steps_of(config: DictConfig) -> int:
-    """Return how many validations a training has: one an epoch, unless it is told to leave some out."""
-    every = config.trainer.check_val_every_n_epoch or 1
-    return max(1, int(config.trainer.max_epochs or 1) // int(every))
-
-
-def trials_in_all(config: DictConfig) -> int:
-    """Return how many whole trials the search may run."""
-    epochs = config.search.budget.epochs
-    return int(config.search.trials if epochs is None else max(1, epochs // max(1, config.trainer.max_epochs or 1)))
-
-
-def steps_in_all(config: DictConfig) -> int:
-    """Return how many steps the search may run, all legs together."""
-    epochs = config.search.budget.epochs
-    if epochs is None:
-        return int(config.search.trials) * steps_of(config)
-    return max(1, int(epochs) // int(config.trainer.check_val_every_n_epoch or 1))
 
 
 def check(config: DictConfig, space: Space) -> Iterator[Problem]:
@@ -56,7 +37,10 @@ def hindrances(config: DictConfig, space: Space, algorithm: str) -> Iterator[Pro
         yield Problem(key="function", got="a function, which runs to its end", expected=expected)
     if trainer.max_epochs in (None, -1):
         yield Problem(key="trainer.max_epochs", got=repr(trainer.max_epochs), expected=f"a number {wants}")
-    for name, usual in (("enable_checkpointing", True), ("val_check_interval", 1.0), ("fast_dev_run", False)):
+    elif steps_of(trainer) is None:
+        got = repr(trainer.val_check_interval)
+        yield Problem(key="trainer.val_check_interval", got=got, expected=f"1.0, at the end of an epoch, {wants}")
+    for name, usual in (("enable_checkpointing", True), ("fast_dev_run", False)):
         if trainer[name] not in (None, usual):
             yield Problem(key=f"trainer.{name}", got=repr(trainer[name]), expected=f"{str(usual).lower()} {wants}")
     for name in ("min_epochs", "min_steps", "max_time"):

@@ -27,11 +27,14 @@ def prune_below(
                (Golovin et al. 2017, section 3.2.2, on the values themselves rather than their running averages)
     asha       below the top third at the rungs 1, 3, 9, ... (Li et al. 2020, its stopping form)
     hyperband  asha in brackets, which trials join in turn and which skip 0, 1, ... of the first rungs (Li et al. 2018)
+
+    A trial is not stopped at its last step: `max_steps`, or if that is 0 (not known) the longest curve's.
     """
     if pruner == "none":
         return {}
     sign = 1.0 if maximize else -1.0
-    rungs = list(_rungs(max_steps))
+    steps = max_steps or max((max(curve) for curve in curves.values() if curve), default=0)
+    rungs = list(_rungs(steps))
     brackets = len(rungs) + 1 if pruner == "hyperband" else 1
     signed = [
         {step: sign * value for step, value in curve.items() if math.isfinite(value)}
@@ -39,7 +42,7 @@ def prune_below(
         if other % brackets == number % brackets
     ]
     if pruner == "median":
-        return dict(_medians(signed, range(1, max_steps)))
+        return dict(_medians(signed, range(1, steps)))
     return dict(_top_third(signed, rungs[number % brackets :]))
 
 

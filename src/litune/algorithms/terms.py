@@ -13,7 +13,10 @@ LEGS = ("asha", "hyperband", "thaw")  # the algorithms that pause trials and con
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What the trial table is a function of, beside config and space; fixed when the study is made."""
+    """What the trial table is a function of, beside config and space; fixed when the study is made.
+
+    `max_steps` is the steps of a training; 0 where only the training can tell.
+    """
 
     algorithm: str
     pruner: str

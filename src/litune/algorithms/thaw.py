@@ -13,6 +13,7 @@ safe where curves cross.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from litune.seeds import stream
 from litune.space.space import Space
 
 _ENUMERATED = 1000  # a grid up to this size is a list of candidates
+_TRIES = 1000  # random params of a larger one, before it is looked through for what is left
 Predict = Callable[[Points], tuple[Array, Array]]  # mean and deviation of curves
 
 
@@ -128,7 +130,10 @@ class Thaw:
         return self._unseen(unit[None, :], runs, rng)
 
     def _unseen(self, units: Array, runs: Sequence[Run], rng: np.random.Generator) -> Mapping[str, Any] | None:
-        """Return the params of the first row that no trial has, or the candidate nearest to it; random ones at need."""
+        """Return the params of the first row that no trial has, or the candidate nearest to it; random ones at need.
+
+        None if there are no others.
+        """
         taken = {_key(run.params) for run in runs}
         if self._candidates is not None and self._pool is not None:
             free = self._free(taken)
@@ -137,12 +142,15 @@ class Thaw:
             distance = ((self._pool[free] - self._features.from_units(units[:1])) ** 2).sum(1)
             nearest: Mapping[str, Any] = self._candidates[free[int(np.argmin(distance))]]
             return nearest
-        while True:  # the space is too large to be used up
+        size = self.space.grid_size()
+        for _ in itertools.count() if size is None else range(1 + _TRIES // len(units)):
             for unit in units:
                 params = self._features.params(unit)
                 if _key(params) not in taken:
                     return params
             units = rng.random(units.shape)
+        grid = (self.space.grid(place) for place in range(size or 0))
+        return next((params for params in grid if _key(params) not in taken), None)
 
     def _free(self, taken: set[str]) -> Indices:
         """Return the candidates that are not taken."""
@@ -193,11 +201,11 @@ class Thaw:
         margin = 10.0 ** rng.uniform(*settings.margin)
         gain = log_ndtr((mean - incumbent - margin) / deviation)
         order = np.argsort(-gain, kind="stable")
-        best = int(order[0])
-        if best < len(open_):
-            return self._go_on(open_[best], runs, left, "model")
         chosen = [int(index) - len(open_) for index in order if index >= len(open_)]
-        return self._begin(self._first(units[chosen], runs, rng), left, "model")
+        if order[0] >= len(open_) and (params := self._first(units[chosen], runs, rng)) is not None:
+            return self._begin(params, left, "model")
+        best = next((int(index) for index in order if index < len(open_)), None)
+        return None if best is None else self._go_on(open_[best], runs, left, "model")
 
     def _screened(self, rng: np.random.Generator, runs: Sequence[Run], predict: Predict) -> Mapping[str, Any] | None:
         """Return new params from all over the space, by the predicted end plus a little of its deviation."""
@@ -208,13 +216,11 @@ class Thaw:
         worth = mean + 10.0 ** rng.uniform(*self.settings.curiosity) * deviation
         return self._first(units[np.argsort(-worth, kind="stable")], runs, rng)
 
-    def _first(self, units: Array, runs: Sequence[Run], rng: np.random.Generator) -> Mapping[str, Any]:
-        """Return the params of the first of the rows (as `_anywhere` has them) that no trial has."""
+    def _first(self, units: Array, runs: Sequence[Run], rng: np.random.Generator) -> Mapping[str, Any] | None:
+        """Return the params of the first of the rows (as `_anywhere` has them) that no trial has; None if none is left."""
         if self._candidates is not None:
             return self._candidates[int(units[0, 0])]
-        params = self._unseen(units, runs, rng)
-        assert params is not None, "a space without a list of candidates does not run out"
-        return params
+        return self._unseen(units, runs, rng)
 
     def _tau(self, step: Any) -> Array:
         tau: Array = np.log1p(step) / math.log1p(self.steps)

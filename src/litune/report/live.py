@@ -95,7 +95,8 @@ class ConsoleView:
             row, job = study.rows[number], study.running[number]
             values = list(row.history.values())
             place = f"gpu {job.devices[0]}" if job.devices else f"{self._workers[number]}"
-            epoch = f"{len(values)}/{self._progress.whole}"
+            whole = self._progress.whole
+            epoch = f"{len(values)}/{whole}" if whole else str(len(values))
             last = brief(values[-1]) if values else ""
             curve = sparkline(values, _CURVE)
             lines.append(f"{number:<6} {place:<6} {epoch:<7} {last:<{wide}} {curve:<{_CURVE}} {describe(row.params)}")

@@ -21,7 +21,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litune.algorithms import auto, legs
+from litune import steps
+from litune.algorithms import auto
 from litune.algorithms.terms import Effort
 from litune.algorithms.transfer import LEARNING, EarlierRun, learn
 from litune.config import config as configs
@@ -116,9 +117,9 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     )
     terms = identity.same_search(ledger.about, about, config, directory)
     effort = Effort(
-        trials=legs.trials_in_all(config),
+        trials=steps.trials_in_all(config),
         parallel=parallel_of(config),
-        steps=legs.steps_in_all(config),
+        steps=steps.steps_in_all(config),
         seconds=config.search.budget.seconds,
         reuse=config.search.duplicates == "reuse",
         keep_checkpoints=config.search.keep_checkpoints,

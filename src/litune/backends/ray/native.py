@@ -21,6 +21,7 @@ from litune.backends.ray import population
 from litune.backends.ray.trainable import OBJECTIVE, STEP
 from litune.errors import InputError, Problem, nearest
 from litune.space.space import Space
+from litune.steps import steps_of
 from litune.study.study import Study
 from litune.trial import Job, Outcome, TrialState
 
@@ -75,8 +76,11 @@ def scheduler(config: DictConfig, space: Space) -> Any:
     if not (inspect.isclass(kind) and issubclass(kind, tune.schedulers.TrialScheduler)):
         raise InputError(Problem(key=key, got=name, expected="a subclass of ray.tune.schedulers.TrialScheduler"))
     defaults: dict[str, Any] = {"time_attr": STEP, "metric": OBJECTIVE, "mode": config.objective.mode}
-    steps = config.trainer.max_epochs or 1
-    defaults["max_t"] = max(2, steps + 1)  # at max_t Ray stops a trial: ours are complete at their last step
+    if steps := steps_of(config.trainer):
+        defaults["max_t"] = max(2, steps + 1)  # at max_t Ray stops a trial: ours are complete at their last step
+    elif "max_t" in inspect.signature(kind).parameters and "max_t" not in given:
+        expected = "max_t with it, as only the training itself can tell how many validations it has"
+        raise InputError(Problem(key=key, got=name, expected=expected, cure=f"{key}={{name: {name}, max_t: NUMBER}}"))
     if issubclass(kind, PopulationBasedTraining):
         defaults["perturbation_interval"] = 1
         defaults |= population.mutations(kind, config, space)

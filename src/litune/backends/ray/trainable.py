@@ -15,6 +15,7 @@ from typing import Any
 from ray import get_gpu_ids, get_runtime_context, tune
 
 from litune.backends.ray import nursery
+from litune.steps import steps_of
 from litune.trial import CHECKPOINTS, FailureClass, Job, Outcome, TrialState
 from litune.workers.child import failed
 
@@ -40,20 +41,26 @@ def train(config: Mapping[str, Any]) -> None:
     if about["leg"]:
         _train_in_legs(job, about)
         return
+    if about["one_by_one"]:
+        _train_step_by_step(job, about)
+        return
+    for messages in _said(job, about["home"], _GATHERED):
+        _report(job, messages)
+
+
+def _train_step_by_step(job: Job, about: Mapping[str, Any]) -> None:
+    """Report each validation by itself, but what may be the last one with the outcome: no scheduler is to stop it."""
+    trainer = {key.removeprefix("trainer."): value for key, value in job.params.items()}
+    last = steps_of({**job.config["trainer"], **trainer})  # None: any step may be
     held: list[Message] = []
-    for messages in _said(job, about["home"], 0.0 if about["one_by_one"] else _GATHERED):
-        for part in [[message] for message in messages] if about["one_by_one"] else [messages]:
-            held += part
-            # what may be the last report goes with the outcome: a trial that has ended is not for a scheduler to stop
-            if held[-1]["type"] == "outcome" or held[-1]["step"] < _expected_steps(job):
-                _report(job, held)
-                held = []
-
-
-def _expected_steps(job: Job) -> int:
-    trainer = job.config["trainer"]
-    epochs = job.params.get("trainer.max_epochs", trainer["max_epochs"]) or 1
-    return int(epochs // (trainer["check_val_every_n_epoch"] or 1))
+    for message in itertools.chain.from_iterable(_said(job, about["home"], 0.0)):
+        if held and message["type"] == "report":
+            _report(job, held)
+            held = []
+        held.append(message)
+        if message["type"] == "outcome" or (last is not None and message["step"] < last):
+            _report(job, held)
+            held = []
 
 
 def _job(data: Mapping[str, Any], config: Mapping[str, Any]) -> Job:
