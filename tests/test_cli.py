@@ -65,6 +65,8 @@ def test_a_config_is_shown_and_nothing_is_written(tmp_path):
 def test_a_part_of_the_config_is_shown(capsys):
     assert cli.search_main(["--cfg", "job", "-p", "search", "search.trials=7"]) == 0
     assert OmegaConf.create(capsys.readouterr().out).trials == 7
+    assert cli.search_main(["--cfg", "job", "-p", "search.storage"]) == 0
+    assert OmegaConf.create(capsys.readouterr().out) == {"search.storage": None}
 
 
 def test_hydras_own_config_is_shown(capsys):

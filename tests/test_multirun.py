@@ -46,3 +46,10 @@ def test_one_search_on_two_backends_is_two_runs_with_one_digest(tmp_path):
     assert rows[0]["run"] != rows[1]["run"]
     assert rows[0]["digest"] == rows[1]["digest"]
     assert all((row["trials"], row["failed"]) == ("1", "0") for row in rows)
+
+
+def test_brackets_are_shown_as_they_were_given(tmp_path):
+    done = litune("train", *SHORT, f"search.runs={tmp_path}", "search.enqueue=[],[config]")
+    assert done.returncode == 0, done.stderr
+    assert [row["search.enqueue"] for row in table(tmp_path)] == ["[]", "[config]"]
+    assert "[config]" in done.stdout.splitlines()[-2]

@@ -96,9 +96,9 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
 
     console = console_here()
     for before in study.earlier:
-        console.print(str(before), soft_wrap=True, markup=False)
+        console.print(str(before), soft_wrap=True)
     if study.why:
-        console.print(f"search.algorithm=auto is {study.terms.algorithm}: {study.why}", soft_wrap=True, markup=False)
+        console.print(f"search.algorithm=auto is {study.terms.algorithm}: {study.why}", soft_wrap=True)
     try:
         with (
             interrupts.preceded(study.set_aside),
@@ -120,10 +120,9 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
         console.print(
             f"stopped early: search.timeout={config.search.timeout:g} s is over{interrupted}; continue with: {again}",
             soft_wrap=True,
-            markup=False,
         )
     if study.stopped:
-        console.print(f"stopped early: {study.stopped}", soft_wrap=True, markup=False)
+        console.print(f"stopped early: {study.stopped}", soft_wrap=True)
     console.print(f"digest {study.digest()}", soft_wrap=True)
     return 0 if study.best() or not any(row.failure for row in study.rows.values()) else 1
 

@@ -47,9 +47,8 @@ def replay(run: str, number: int) -> int:
     directory = runs.find(run)
     config, _, ledger = runs.read(directory)
     if number not in ledger.rows:
-        raise InputError(
-            Problem(where=str(directory), key="trial", got=str(number), expected=f"0 to {len(ledger.rows) - 1}")
-        )
+        expected = f"0 to {len(ledger.rows) - 1}" if ledger.rows else "one of a search that has started some"
+        raise InputError(Problem(where=str(directory), key="trial", got=str(number), expected=expected))
     row = ledger.rows[number]
     if row.schedule:
         expected = "a trial whose params stayed as they were: this one's changed while it trained"
@@ -58,10 +57,15 @@ def replay(run: str, number: int) -> int:
     place = next(path for path in _numbered(directory / "replays" / f"{number:04d}") if not path.exists())
     place.mkdir(mode=0o700, parents=True)
     outcome = _trained(again, DirectTrial(place, row.params, stop_after=len(row.history)))
+    equal = outcome.history.keys() == row.history.keys()
     for step, value in row.history.items():
-        same = outcome.history.get(step) == value
-        print(f"validation {step}: recorded {value!r}, now {outcome.history.get(step)!r}{'' if same else '  DIFFERS'}")
-    equal = bool(row.history) and outcome.history == row.history
+        now = outcome.history.get(step)
+        same = now is not None and now.hex() == value.hex()
+        equal = equal and same
+        print(f"validation {step}: recorded {value!r}, now {now!r}{'' if same else '  DIFFERS'}")
+    if not row.history:
+        print(f"trial {number} had reported nothing to compare with, now {len(outcome.history)} values")
+        return 1
     print(f"trial {number}: {'bit-equal' if equal else 'not equal'} in {len(row.history)} values")
     return 0 if equal else 1
 

@@ -49,8 +49,10 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
 
 
 def _data_problem(error: Exception) -> Problem:
+    from litune.targets.locate import is_own_file
+
     frames = traceback.extract_tb(error.__traceback__)
-    here = [frame for frame in frames if Path(frame.filename).is_relative_to(Path.cwd())]  # not inside a library
-    place = (here or frames)[-1]
+    own = [frame for frame in frames if is_own_file(Path(frame.filename))]
+    place = (own or frames)[-1]
     where = f"{shown(Path(place.filename))}:{place.lineno}"
     return Problem(where=where, key="data", got=f"{type(error).__name__}: {error}", expected="data that loads")

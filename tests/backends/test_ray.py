@@ -273,6 +273,13 @@ class TestNative:
             assert row["score"] == row["history"][-1][1]
             assert (row["state"] == "COMPLETE") == (len(row["history"]) == steps)
 
+    def test_the_budget_ends_a_search_whose_params_rays_searcher_chooses(self, tmp_path):
+        done = run(tmp_path, "backend.searcher=native", "search.trials=2000", "search.budget.seconds=3")
+        assert done.returncode == 0, done.stderr
+        table = table_of(tmp_path)
+        assert {row["state"] for row in table} == {"COMPLETE"}
+        assert sum(row["seconds"] for row in table[:-2]) < 3 < sum(row["seconds"] for row in table)
+
     def test_a_population_hands_checkpoints_on_and_the_ledger_shows_each_trials_schedule(self, tmp_path):
         overrides = ("backend.scheduler=pbt", "backend.mutate=[model.x]", "search.algorithm=random", "search.trials=4")
         done = run(tmp_path, *overrides)

@@ -129,8 +129,12 @@ def test_a_network_file_system_is_warned_of(project, monkeypatch):
 
 
 @pytest.mark.parametrize("backend", ["optuna", "local"])
-def test_data_that_is_not_there_is_told_once_before_any_trial(project, backend):
-    project.write("my_net.py", NET.replace("{logged}", "1.0"))
+def test_data_that_is_not_there_is_told_once_before_any_trial(project, backend, monkeypatch):
+    installed = ".venv/lib/python3/site-packages"
+    project.write(f"{installed}/a_reader.py", "def read(path):\n    open(path).close()\n")
+    monkeypatch.syspath_prepend(str(project.root / installed))
+    net = NET.replace('open(self.root + "/train.csv").close()', '__import__("a_reader").read(self.root + "/train.csv")')
+    project.write("my_net.py", net.replace("{logged}", "1.0"))
     words = ("experiment=mine", f"backend={backend}", "data={_target_: my_net.Data, root: nowhere}")
     result = project.search(*words)
     project.assert_refused(result, "my_net.py:25: data: got FileNotFoundError: ", "'nowhere/train.csv'")

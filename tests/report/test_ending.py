@@ -4,14 +4,13 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-
+from litune.report.console import plain_console
 from litune.report.ending import print_ending
 from litune.trial import Job, Outcome, TrialState
 
 
 def shown(run: Path, width: int = 80) -> str:
-    console = Console(file=io.StringIO(), width=width)
+    console = plain_console(file=io.StringIO(), width=width)
     print_ending(console, run)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

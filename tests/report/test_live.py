@@ -10,6 +10,7 @@ from rich.console import Console
 from litune import checks
 from litune.config.compose import compose
 from litune.report import live
+from litune.report.console import plain_console
 from litune.study import runs
 from litune.study.study import Study
 from litune.trial import Failure, FailureClass, Outcome, TrialState
@@ -49,7 +50,9 @@ def test_a_terminal_of_80_columns_shows_what_runs_and_what_is_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
-    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=80, height=24, record=True)
+    console = plain_console(
+        file=io.StringIO(), force_terminal=True, color_system=None, width=80, height=24, record=True
+    )
     search(tmp_path, console, monkeypatch)
     shown = console.export_text()
     assert "5      1" in shown or "5      2" in shown  # trial and worker
@@ -66,7 +69,9 @@ def test_a_terminal_of_80_columns_shows_what_runs_and_what_is_best(
 def test_trials_in_legs_are_counted_by_their_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(live, "REFRESH", 0.0)
-    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=160, height=24, record=True)
+    console = plain_console(
+        file=io.StringIO(), force_terminal=True, color_system=None, width=160, height=24, record=True
+    )
     words = ["experiment=digits_mlp", "name=seen", f"search.runs={tmp_path}", "search.trials=4", "search.parallel=2"]
     config = compose([*words, "search.algorithm=asha"]).config
     with runs.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:
@@ -95,7 +100,7 @@ def test_a_log_has_one_line_a_trial_and_nothing_else(
     monkeypatch.delenv("CI", raising=False)
     if ci:
         monkeypatch.setenv("CI", "true")
-    console = Console(file=io.StringIO(), force_terminal=ci, color_system=None, width=80)
+    console = plain_console(file=io.StringIO(), force_terminal=ci, color_system=None, width=80)
     search(tmp_path, console, monkeypatch)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
@@ -105,7 +110,9 @@ def test_a_log_has_one_line_a_trial_and_nothing_else(
 def test_a_view_of_many_trials_stays_within_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(live, "REFRESH", 0.0)
-    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=60, height=12, record=True)
+    console = plain_console(
+        file=io.StringIO(), force_terminal=True, color_system=None, width=60, height=12, record=True
+    )
     words = ["experiment=digits_mlp", "name=wide", f"search.runs={tmp_path}", "search.trials=200"]
     config = compose([*words, "search.parallel=40"]).config
     with runs.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:

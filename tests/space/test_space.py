@@ -169,7 +169,7 @@ def test_json_may_turn_a_float_into_a_whole_number():
     assert qloguniform(8, 512, 8).contains(64)
     assert randint(0, 9).contains(8.0)
     assert not choice(1, 2).contains(True)
-    assert not choice([1, 2]).contains([True, 2])
+    assert not choice([1, 2], "x").contains([True, 2])
     assert choice([1, 2], "x").contains([1.0, 2])
 
 

@@ -84,6 +84,11 @@ def test_a_recorded_trial_replays_bit_equal(six: Path) -> None:
     assert "trial 3: bit-equal in 4 values" in litune("train", f"replay={six}", "trial=3")
 
 
+def test_a_diverged_trial_replays_bit_equal(tmp_path: Path) -> None:
+    search(tmp_path, RANDOM, "search.trials=1", "model.ending='nan'", code=1)
+    assert "trial 0: bit-equal in 2 values" in litune("train", f"replay={tmp_path}/it", "trial=0")
+
+
 def test_the_best_config_trains_to_the_same_score(six: Path, tmp_path: Path) -> None:
     printed = litune("train", "--config-file", str(six / "best.yaml"), f"search.runs={tmp_path}")
     assert repr(max(row["score"] for row in trials(six))) in printed

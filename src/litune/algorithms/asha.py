@@ -35,7 +35,7 @@ def bracket_of(number: int, brackets: int) -> int:
 def decide(
     number: int, runs: Sequence[Run], left: float = math.inf, *, space: Space, seed: int, steps: int, brackets: int = 1
 ) -> Decision:
-    """Return decision `number` of ASHA (one bracket) or Hyperband (several), with `left` epochs to spend."""
+    """Return decision `number` of ASHA (one bracket) or Hyperband (several), with `left` steps to spend."""
     ladder = rungs(steps)
     brackets = min(brackets, len(ladder))
     for bracket in range(brackets):

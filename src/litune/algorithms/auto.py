@@ -25,9 +25,7 @@ def of(config: DictConfig, space: Space) -> tuple[str, str]:
     else:
         found = [f"{problem.key} is {problem.got}" for problem in legs.hindrances(config, space, "")]
         whole = f"trials cannot be continued where {found[0]}" if found else ""
-    chosen, why = choose(
-        space, trials=steps.trials_in_all(config), steps=steps.steps_of(config.trainer) or 0, whole=whole
-    )
+    chosen, why = choose(space, trials=steps.trials_in_all(config), steps=steps.steps_of(config) or 0, whole=whole)
     if any(config.backend.get(name) is not None for name in DRAWING):  # somebody else draws; a grid still says how many
         return "grid" if chosen == "grid" else "tpe", ""
     return chosen, why

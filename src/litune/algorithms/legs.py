@@ -37,7 +37,7 @@ def hindrances(config: DictConfig, space: Space, algorithm: str) -> Iterator[Pro
         yield Problem(key="function", got="a function, which runs to its end", expected=expected)
     if trainer.max_epochs in (None, -1):
         yield Problem(key="trainer.max_epochs", got=repr(trainer.max_epochs), expected=f"a number {wants}")
-    elif steps_of(trainer) is None:
+    elif not config.function and steps_of(config) is None:
         got = repr(trainer.val_check_interval)
         yield Problem(key="trainer.val_check_interval", got=got, expected=f"1.0, at the end of an epoch, {wants}")
     for name, usual in (("enable_checkpointing", True), ("fast_dev_run", False)):

@@ -33,8 +33,8 @@ def prune_below(
     if pruner == "none":
         return {}
     sign = 1.0 if maximize else -1.0
-    steps = max_steps or max((max(curve) for curve in curves.values() if curve), default=0)
-    rungs = list(_rungs(steps))
+    last = max_steps or max((max(curve) for curve in curves.values() if curve), default=0)
+    rungs = list(_rungs(last))
     brackets = len(rungs) + 1 if pruner == "hyperband" else 1
     signed = [
         {step: sign * value for step, value in curve.items() if math.isfinite(value)}
@@ -42,7 +42,7 @@ def prune_below(
         if other % brackets == number % brackets
     ]
     if pruner == "median":
-        return dict(_medians(signed, range(1, steps)))
+        return dict(_medians(signed, sorted({step for curve in signed for step in curve if step < last})))
     return dict(_top_third(signed, rungs[number % brackets :]))
 
 

@@ -1,6 +1,6 @@
 """Freeze-thaw Bayesian optimisation: which trial to continue, or what new one to start, and for how many steps.
 
-Decision k is a pure function of (seed, k, the trials as k may see them, the epochs left). A Gaussian process over
+Decision k is a pure function of (seed, k, the trials as k may see them, the steps left). A Gaussian process over
 (params, log step), fitted to normal scores of all values seen, predicts how each curve goes on; the decision takes the
 trial, new or old, that is likeliest to beat the best value by a small random margin by the end of its training, or of
 the budget. That is the acquisition of ifBO (Rakotoarison et al. 2024, arXiv:2404.16795) without its random horizon.
@@ -85,7 +85,7 @@ class Thaw:
         self._pool = None if candidates is None else np.stack([self._features.of(params) for params in candidates])
 
     def decide(self, number: int, runs: Sequence[Run], left: float = math.inf) -> Decision | None:
-        """Return decision `number`, given every trial so far in order, with `left` epochs to spend.
+        """Return decision `number`, given every trial so far in order, with `left` steps to spend.
 
         None: every candidate has been tried, and no trial can be continued now.
         """
@@ -217,7 +217,7 @@ class Thaw:
         return self._first(units[np.argsort(-worth, kind="stable")], runs, rng)
 
     def _first(self, units: Array, runs: Sequence[Run], rng: np.random.Generator) -> Mapping[str, Any] | None:
-        """Return the params of the first of the rows (as `_anywhere` has them) that no trial has; None if none is left."""
+        """Return the params of the first row, of `_anywhere`, that no trial has; None if none is left."""
         if self._candidates is not None:
             return self._candidates[int(units[0, 0])]
         return self._unseen(units, runs, rng)

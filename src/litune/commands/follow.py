@@ -9,10 +9,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.text import Text
 
 from litune import interrupts
 from litune.errors import LituneError
+from litune.report.console import plain_console
 from litune.report.ending import print_ending
 from litune.report.live import line_of
 from litune.space.space import Space
@@ -26,8 +26,8 @@ _SHARE = 10  # a look that took t seconds is followed by one not before _SHARE *
 def follow(config: DictConfig, space: Space) -> int:
     """Print each trial that another driver's search ends, until that driver ends; return 0 if all were ended."""
     directory = runs.directory_of(config, space)
-    console = Console(highlight=False)
-    console.print(f"{directory.name}: {lock.holder(directory)}; followed here", soft_wrap=True, markup=False)
+    console = plain_console()
+    console.print(f"{directory.name}: {lock.holder(directory)}; followed here", soft_wrap=True)
     shown: set[int] = set()
     while lock.is_held(directory):
         began = time.monotonic()
@@ -39,7 +39,7 @@ def follow(config: DictConfig, space: Space) -> int:
     print_ending(console, directory)
     if len(shown) < len(rows) or not rows:
         text = f"its driver has ended after {len(shown)} trials; continue with: {interrupts.command_line()}"
-        console.print(text, soft_wrap=True, markup=False)
+        console.print(text, soft_wrap=True)
         return 1
     console.print(f"digest {digest(rows.values())}", soft_wrap=True)
     return 0
@@ -54,4 +54,4 @@ def _show(console: Console, rows: Mapping[int, TrialRow], shown: set[int]) -> No
     for number, row in sorted(rows.items()):
         if row.ended and number not in shown:
             shown.add(number)
-            console.print(Text(line_of(row)), soft_wrap=True)
+            console.print(line_of(row), soft_wrap=True)

@@ -28,6 +28,8 @@ from litune.config.schema import BACKENDS, OPEN_SECTIONS
 from litune.errors import InputError, Problem, nearest
 from litune.targets.signatures import TARGET
 
+_ABSENT = object()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
@@ -128,8 +130,8 @@ def show(composed: Composed, config_dir: Path | None, kind: str, package: str | 
             defaults = app.compose_config(config_name=None, overrides=[], run_mode=RunMode.RUN)
         shown = OmegaConf.merge({"hydra": defaults.hydra}, shown if kind == "all" else {})
     if package not in (None, "_global_"):
-        found = OmegaConf.select(shown, package)
-        if found is None:
+        found = OmegaConf.select(shown, package, default=_ABSENT)
+        if found is _ABSENT:
             problem = assigning.unknown_key(str(package), nodes.known_keys(shown))
             raise InputError(replace(problem, where=f"{WHERE}: --package"))
         shown = found if OmegaConf.is_config(found) else OmegaConf.create({package: found})

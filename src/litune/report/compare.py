@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from litune.errors import InputError, Problem
 from litune.report import compare_page, comparison, page
-from litune.report.console import describe, sparkline
+from litune.report.console import describe, plain_console, sparkline
 from litune.report.facts import Facts, best_so_far, gather
 
 _WIDE = 24  # letters of a curve
@@ -24,16 +22,16 @@ def show_comparison(names: Sequence[str], out: str | None = None) -> int:
     if out is not None:
         page.write(Path(out), compare_page.html(runs))
         return 0
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(_shown(runs))
     for line in comparison.digests(runs):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
     sign = 1.0 if runs[0].objective.maximize else -1.0
     for run in runs:
         if run.board:
             way = [sign * value for _, value in best_so_far(run)]
             curve = sparkline([way[place * (len(way) - 1) // (_WIDE - 1)] for place in range(_WIDE)], _WIDE)
-            console.print(f"{run.name} {curve} {describe(run.board[0].params)}", soft_wrap=True, markup=False)
+            console.print(f"{run.name} {curve} {describe(run.board[0].params)}", soft_wrap=True)
     return 0
 
 
@@ -44,7 +42,7 @@ def _shown(runs: Sequence[Facts]) -> Table:
     for name in head[1:]:
         shown.add_column(name, no_wrap=True, justify="left" if name == "backend" else "right")
     for row in rows:
-        shown.add_row(*map(escape, row))
+        shown.add_row(*row)
     return shown
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table as RichTable
-from rich.text import Text
 
 from litune.objective import Objective
 from litune.report.console import brief, describe
@@ -59,10 +58,10 @@ def show(console: Console, confirmation: Confirmation, objective: Objective) -> 
     for name in head:
         shown.add_column(name, justify="left" if name == "params" else "right", overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_row(*row)
     console.print(shown)
     for sentence in sentences(confirmation, objective):
-        console.print(Text(sentence))
+        console.print(sentence)
 
 
 def _range(interval: Interval) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,9 +17,19 @@ _IN_A_CELL = 100  # letters; a notebook tells no width
 _BARS, _NO_NUMBER = "▁▂▃▄▅▆▇█", "x"
 
 
+def plain_console(**options: Any) -> Console:
+    """Return a console that shows text as it is: what looks like Rich's markup are a user's own brackets."""
+    return Console(highlight=False, markup=False, emoji=False, **options)
+
+
 def console_here() -> Console:
     """Return the console that a search speaks to; a notebook's cell is given plain text."""
-    return Console(highlight=False, force_jupyter=False, width=_IN_A_CELL if notebook.is_here() else None)
+    return plain_console(force_jupyter=False, width=_IN_A_CELL if notebook.is_here() else None)
+
+
+def uncut_console() -> Console:
+    """Return a console that never cuts a table: it is read by people who scroll, and by scripts."""
+    return plain_console(width=None if sys.stdout.isatty() else 10_000)
 
 
 def print_leaderboard(

@@ -12,6 +12,7 @@ from litune.report.console import brief, print_leaderboard
 from litune.report.facts import Facts, best_so_far, gather
 from litune.report.importance import importances
 from litune.report.progress import in_legs, saved_by_pruning, whole_length
+from litune.steps import step_name
 from litune.table import TrialRow
 
 _HEIGHT, _WIDTH = 7, 60
@@ -25,19 +26,19 @@ def print_ending(console: Console, directory: Path) -> None:
     print_leaderboard(console, facts.rows, metric=metric, maximize=maximize)
     if not facts.board:
         for line in _first_failure(facts.rows, directory):
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     if (own := facts.baseline) and own is not facts.board[0]:
-        console.print(f"the config's own params, trial {own.number}: {brief(own.score)}", markup=False)
+        console.print(f"the config's own params, trial {own.number}: {brief(own.score)}")
     for line in curve(facts, min(_WIDTH, console.width - 12)):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if found := importances(facts, samples=0):
         shares = ", ".join(f"{one.name} {one.share:.0%}" for one in found if one.share >= 0.005)
-        console.print(f"what mattered: {shares}", markup=False, soft_wrap=True)
-    if spread := in_legs(facts.rows, facts.about["terms"]["max_steps"]):
-        console.print(spread, markup=False, soft_wrap=True)
+        console.print(f"what mattered: {shares}", soft_wrap=True)
+    if spread := in_legs(facts.rows, facts.about["terms"]["max_steps"], step_name(facts.config)):
+        console.print(spread, soft_wrap=True)
     saved, whole = saved_by_pruning(facts.rows, whole_length(facts.rows))
     if saved:
-        console.print(f"pruning saved {saved} of {whole} epochs ({saved / whole:.0%})")
+        console.print(f"pruning saved {saved} of {whole} {step_name(facts.config)}s ({saved / whole:.0%})")
 
 
 def curve(facts: Facts, width: int) -> list[str]:

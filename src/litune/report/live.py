@@ -10,8 +10,9 @@ from rich.live import Live
 from rich.text import Text
 
 from litune.report import notebook
-from litune.report.console import brief, describe, sparkline
+from litune.report.console import brief, describe, plain_console, sparkline
 from litune.report.progress import Progress, clock
+from litune.steps import step_name
 from litune.study.study import Study
 from litune.table import TrialRow
 from litune.trial import TrialState
@@ -25,7 +26,7 @@ class ConsoleView:
     """Show how a study stands; use it as a context manager around the search."""
 
     def __init__(self, study: Study, console: Console | None = None) -> None:
-        self._study, self._console = study, console or Console(highlight=False)
+        self._study, self._console = study, console or plain_console()
         self._cell = notebook.Picture() if notebook.is_here() else None
         terminal = self._console.is_terminal and not self._console.is_dumb_terminal
         self._moving = terminal and not self._cell and "CI" not in os.environ
@@ -52,7 +53,7 @@ class ConsoleView:
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
 
     def refresh(self) -> None:
         """Show the study as it is now, at most every REFRESH seconds."""
@@ -76,7 +77,7 @@ class ConsoleView:
             if row.ended and number not in self._shown:
                 self._shown.add(number)
                 if not (self._moving or self._cell) or row.state is TrialState.FAILED:
-                    self._console.print(Text(line_of(row)), soft_wrap=True)
+                    self._console.print(line_of(row), soft_wrap=True)
 
     def _summary(self) -> list[str]:
         progress = self._progress
@@ -89,17 +90,18 @@ class ConsoleView:
         numbers = sorted(study.running)
         self._place(numbers)
         wide = max(_VALUE, len(metric))
-        lines = [f"trial  on     epoch   {metric:<{wide}} {'curve':<{_CURVE}} params"]
+        step = "epoch" if step_name(study.config) == "epoch" else "step"
+        lines = [f"trial  on     {step:<7} {metric:<{wide}} {'curve':<{_CURVE}} params"]
         room = max(1, self._console.height - _AROUND)
         for number in numbers[:room]:
             row, job = study.rows[number], study.running[number]
             values = list(row.history.values())
             place = f"gpu {job.devices[0]}" if job.devices else f"{self._workers[number]}"
             whole = self._progress.whole
-            epoch = f"{len(values)}/{whole}" if whole else str(len(values))
+            reached = f"{len(values)}/{whole}" if whole else str(len(values))
             last = brief(values[-1]) if values else ""
             curve = sparkline(values, _CURVE)
-            lines.append(f"{number:<6} {place:<6} {epoch:<7} {last:<{wide}} {curve:<{_CURVE}} {describe(row.params)}")
+            lines.append(f"{number:<6} {place:<6} {reached:<7} {last:<{wide}} {curve:<{_CURVE}} {describe(row.params)}")
         more = len(numbers) - room
         return [*lines, f"and {more} more"] if more > 0 else lines
 

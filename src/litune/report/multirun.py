@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from litune.config.documents import shown
-from litune.report.console import brief
+from litune.report.console import brief, uncut_console
 from litune.report.facts import gather, wall_seconds
 from litune.study.runs import OUTCOME
 from litune.trial import Outcome, TrialState
@@ -42,12 +40,12 @@ def show(jobs: Sequence[Job], root: Path) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(brief(row.get(name, "")) for name in telling))
-    Console(highlight=False, width=None if sys.stdout.isatty() else 10_000).print(table)
     path = next(path for path in (root / f"multirun-{n}.csv" for n in itertools.count(1)) if not path.exists())
     with path.open("x", newline="") as lines:
         writer = csv.DictWriter(lines, fieldnames=names, restval="")
         writer.writeheader()
         writer.writerows(rows)
+    uncut_console().print(table)
     print(f"the table: {shown(path)}")
 
 

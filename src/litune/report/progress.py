@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from litune.objective import Objective
 from litune.report.console import brief, describe, sparkline
+from litune.steps import step_name
 from litune.study.study import Study
 from litune.table import TrialRow
 from litune.trial import TrialState
@@ -19,7 +20,8 @@ class Progress:
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._unit = "epoch" if study.terms.in_legs else "trial"
+        self._step = step_name(study.config)
+        self._unit = self._step if study.terms.in_legs else "trial"
         self._before = study.plan.spent(study.rows)
         self.whole = study.terms.max_steps
         self.look()
@@ -75,7 +77,7 @@ class Progress:
     def savings(self) -> str:
         """Say how much training the prunings saved; nothing where none did."""
         saved, all_of_it = saved_by_pruning(self._ended, self.whole)
-        return f"pruning saved {saved} of {all_of_it} epochs ({saved / all_of_it:.0%})" if saved else ""
+        return f"pruning saved {saved} of {all_of_it} {self._step}s ({saved / all_of_it:.0%})" if saved else ""
 
 
 def improvements(rows: Iterable[TrialRow], objective: Objective) -> list[TrialRow]:
@@ -106,12 +108,12 @@ def continued(rows: Iterable[TrialRow]) -> int:
     return sum(len(row.legs) > 1 for row in rows)
 
 
-def in_legs(rows: Sequence[TrialRow], whole: int) -> str:
-    """Say how the epochs of a search were spread over its trials; nothing where trials are not paused."""
+def in_legs(rows: Sequence[TrialRow], whole: int, step: str) -> str:
+    """Say how the steps of a search were spread over its trials; nothing where trials are not paused."""
     if not any(row.legs for row in rows):
         return ""
     spent, full = sum(len(row.history) for row in rows), sum(row.state is TrialState.COMPLETE for row in rows)
-    words = f"{spent} epochs, as many as {spent / whole:.3g} full trainings: {len(rows)} trials started"
+    words = f"{spent} {step}s, as many as {spent / whole:.3g} full trainings: {len(rows)} trials started"
     words += f", {continued(rows)} continued, {full} trained to the end"
     restoring, seconds = sum(row.restoring for row in rows), sum(row.seconds for row in rows)
     return words + (f"; {restoring / seconds:.0%} of the time went into restoring them" if restoring else "")

@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from litune.config import config as configs
 from litune.errors import InputError, LituneError, Problem, nearest
 from litune.report import confirmed
-from litune.report.console import brief
+from litune.report.console import brief, uncut_console
 from litune.study import confirmation, runs
 from litune.table import TrialRow, digest, leaderboard
 from litune.trial import TrialState
@@ -44,7 +43,7 @@ def list_runs(root: str = "runs") -> int:
         board = leaderboard(rows, maximize=objective.maximize)
         best = f"{objective.metric}={brief(board[0].score)}" if board else ""
         table.add_row(path.parent.name, config.experiment, str(len(rows)), *map(str, counts), best)
-    _console().print(table if table.row_count else f"no runs under {root}")
+    uncut_console().print(table if table.row_count else f"no runs under {root}")
     return 0
 
 
@@ -133,9 +132,4 @@ def _table(rows: Iterable[TrialRow], names: Iterable[str]) -> None:
         params = [brief(row.params[name]) if name in row.params else "" for name in names]
         steps = str(len(row.history)) + (f" (as {row.reused})" if row.reused is not None else "")
         table.add_row(str(row.number), row.state.value, failure, score, *params, steps, f"{row.seconds:.1f}", row.where)
-    _console().print(table)
-
-
-def _console() -> Console:
-    """Return a console that never cuts a table: it is read by people who scroll, and by scripts."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+    uncut_console().print(table)

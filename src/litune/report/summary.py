@@ -15,6 +15,7 @@ from litune.report.console import brief, describe
 from litune.report.facts import Facts, wall_seconds
 from litune.report.importance import Importance
 from litune.report.progress import clock, improvements, in_legs
+from litune.steps import step_name
 from litune.table import TrialRow
 from litune.trial import TrialState
 
@@ -31,7 +32,7 @@ def sentences(facts: Facts, found: Sequence[Importance]) -> list[str]:
     ]
     if why := facts.about.get("why"):
         said.append(f"auto chose {terms['algorithm']}: {why}.")
-    if spread := in_legs(facts.rows, terms["max_steps"]):
+    if spread := in_legs(facts.rows, terms["max_steps"], step_name(facts.config)):
         said.append(f"It spent {spread}.")
     if not facts.board:
         return [*said, "No trial was completed, so nothing won."]

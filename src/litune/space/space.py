@@ -202,5 +202,6 @@ def randint(low: int, high: int) -> Int:
 
 
 def choice(*values: Any) -> Categorical:
-    """One of the values."""
-    return cast(Categorical, made("choice", list(values)))
+    """One of the values, given one by one or as one list."""
+    one_list = len(values) == 1 and isinstance(values[0], (list, tuple))
+    return cast(Categorical, made("choice", list(values[0] if one_list else values)))

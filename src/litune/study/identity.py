@@ -60,7 +60,7 @@ def terms_of(config: DictConfig, algorithm: str, space: Space, before: Iterable[
         seed_per_trial=search.seed_per_trial,
         lag=lag_of(config, algorithm),
         threads=threads_of(config),
-        max_steps=steps.steps_of(config.trainer) or 0,
+        max_steps=steps.steps_of(config) or 0,
         enqueue=enqueued.read(config, space),
         warm_start={run.name: run.digest for run in before},
     )

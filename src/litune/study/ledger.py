@@ -184,7 +184,8 @@ class Ledger:
                 key = "trial_id" if statement.is_insert else "key"
                 connection.execute(statement, [{**row, key: self._ids[number]} for row in rows])
             touched = [self._ids[number] for number in self._attributes]
-            connection.execute(_attributes.delete().where(_attributes.c.trial_id.in_(touched)))
+            ours = _attributes.c.trial_id.in_(touched) & (_attributes.c.key == ATTRIBUTE)
+            connection.execute(_attributes.delete().where(ours))
             texts = [(self._ids[number], self._text(number)) for number in sorted(self._attributes)]
             if texts:
                 rows = [{"trial_id": key, "key": ATTRIBUTE, "value_json": text} for key, text in texts]

@@ -89,9 +89,14 @@ class Study:
         """Whether search.timeout is over: what runs now is left, and run again by the same command."""
         return self.seconds_left is not None and self.seconds_left <= 0
 
+    @property
+    def may_start(self) -> bool:
+        """Whether budget and clock let a new trial be started, whoever chooses its params."""
+        return not (self.stopped or self.overdue or self._spent_out())
+
     def prepare(self) -> None:
         """Decide what the next job is, where that is certain already: for a time in which workers are busy."""
-        if not (self.stopped or self.overdue or self._spent_out()):
+        if self.may_start:
             self.plan.prepare(self.rows)
 
     def ask(self) -> Job | None:
@@ -100,7 +105,7 @@ class Study:
         while not (self.stopped or self.overdue):
             if self._again:
                 return self._resume(self._again.popleft())
-            found = None if self._spent_out() else self.plan.next(self.rows)
+            found = self.plan.next(self.rows) if self.may_start else None
             if found is None:
                 return None
             job = self._carry_out(*found)

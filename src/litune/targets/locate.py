@@ -153,12 +153,16 @@ def _is_own(root: str, here: str) -> bool:
     """Say whether the top-level module lies below the current directory, and is not an installed one."""
     spec = _spec(root)
     places = [spec.origin] if spec and spec.origin else list(spec.submodule_search_locations or ()) if spec else []
-    installed = {Path(path) for name, path in sysconfig.get_paths().items() if name != "data"}
-    return bool(places) and all(
-        Path(place).is_relative_to(here)
-        and not any(Path(place).is_relative_to(library) for library in installed)
-        and not {"site-packages", "dist-packages"} & set(Path(place).parts)
-        for place in places
+    return bool(places) and all(is_own_file(Path(place), Path(here)) for place in places)
+
+
+def is_own_file(path: Path, here: Path | None = None) -> bool:
+    """Say whether a file lies below `here` (the current directory), and not in a library that is installed there."""
+    installed = {Path(library) for name, library in sysconfig.get_paths().items() if name != "data"}
+    return (
+        path.is_relative_to(here or Path.cwd())
+        and not any(path.is_relative_to(library) for library in installed)
+        and not {"site-packages", "dist-packages"} & set(path.parts)
     )
 
 
@@ -231,7 +235,7 @@ def _broken(path: str, error: BaseException) -> Problem:
         file, line = error.filename, error.lineno
     else:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
-        own = [frame for frame in frames if Path(frame.filename).is_relative_to(Path.cwd())]
+        own = [frame for frame in frames if is_own_file(Path(frame.filename))]
         file, line = ((own or frames)[-1].filename, (own or frames)[-1].lineno) if frames else (path, None)
     place = f"{shown(Path(file))}:{line}" if line else file
     hider = _hider(error)

@@ -13,7 +13,7 @@ if __name__ == "__main__":
         data=Waves,
         space={
             "model.learning_rate": litune.loguniform(1e-4, 1e-1),
-            "model.units": litune.choice(4, 8, 16),
+            "model.units": litune.choice([4, 8, 16]),
             "data.batch_size": [16, 32],
         },
         metric="forecast/rmse",

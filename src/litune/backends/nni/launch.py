@@ -26,6 +26,7 @@ from litune.errors import SearchFailed
 from litune.parallelism import LAG, parallel_of
 from litune.space.space import Space
 from litune.space.space_file import dump
+from litune.steps import trials_in_all
 from litune.study import identity
 from litune.workers.limits import kill_group
 
@@ -139,7 +140,7 @@ def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -
     options.assessor = _algorithm(config.backend.assessor, config.objective.mode)
     if config.backend.tuner:
         options.tuner = _algorithm(config.backend.tuner, config.objective.mode)
-        options.max_trial_number = config.search.trials
+        options.max_trial_number = trials_in_all(config)
     else:
         options.tuner = CustomAlgorithmConfig(
             class_name="litune.backends.nni.tuner.DriverTuner",

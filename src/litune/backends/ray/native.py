@@ -76,7 +76,7 @@ def scheduler(config: DictConfig, space: Space) -> Any:
     if not (inspect.isclass(kind) and issubclass(kind, tune.schedulers.TrialScheduler)):
         raise InputError(Problem(key=key, got=name, expected="a subclass of ray.tune.schedulers.TrialScheduler"))
     defaults: dict[str, Any] = {"time_attr": STEP, "metric": OBJECTIVE, "mode": config.objective.mode}
-    if steps := steps_of(config.trainer):
+    if steps := steps_of(config):
         defaults["max_t"] = max(2, steps + 1)  # at max_t Ray stops a trial: ours are complete at their last step
     elif "max_t" in inspect.signature(kind).parameters and "max_t" not in given:
         expected = "max_t with it, as only the training itself can tell how many validations it has"
@@ -145,7 +145,7 @@ class Suggest:
         for number, row in study.rows.items():
             if not row.ended and number not in study.running:
                 return study.again(row.params)
-        if len(study.rows) >= study.plan.total or study.stopped:
+        if len(study.rows) >= study.plan.total or not study.may_start:
             return None
         latents = self._searcher.suggest(trial_id)
         if latents == Searcher.FINISHED:

@@ -50,8 +50,8 @@ def train(config: Mapping[str, Any]) -> None:
 
 def _train_step_by_step(job: Job, about: Mapping[str, Any]) -> None:
     """Report each validation by itself, but what may be the last one with the outcome: no scheduler is to stop it."""
-    trainer = {key.removeprefix("trainer."): value for key, value in job.params.items()}
-    last = steps_of({**job.config["trainer"], **trainer})  # None: any step may be
+    searched = {key.removeprefix("trainer."): value for key, value in job.params.items()}
+    last = steps_of({**job.config, "trainer": {**job.config["trainer"], **searched}})  # None: any step may be
     held: list[Message] = []
     for message in itertools.chain.from_iterable(_said(job, about["home"], 0.0)):
         if held and message["type"] == "report":
