@@ -89,6 +89,13 @@ def edit(file: str, before: str, after: str) -> Callable[[Path], object]:
     return do
 
 
+def unbegin(run: Path) -> None:
+    with sqlite3.connect(run / "ledger.db") as ledger:
+        ledger.execute("DELETE FROM study_user_attributes WHERE key = 'litune'")
+        ledger.execute("DELETE FROM trials")
+    shutil.rmtree(run / "trials")
+
+
 DAMAGES = {  # how; what is said of it; whether --fix mends it
     "renamed": (rename, ["no search 'other' in it", "rename it back"], True),
     "no ledger": (lambda run: (run / "ledger.db").unlink(), ["ledger.db: there is no such file", "from a copy"], False),
@@ -106,6 +113,7 @@ DAMAGES = {  # how; what is said of it; whether --fix mends it
         False,
     ),
     "an edited space": (edit("space.json", "5", "4"), ["space.json: space.model.k._value: got [0, 4]"], False),
+    "killed at its start": (unbegin, ["killed before its first trial", "the search's own command begins it"], False),
     "no lock": (lambda run: (run / "lock").unlink(), [], True),
     "a log of no trial": (lambda run: (run / "trials" / "x").touch(), ["trials/x: of no trial in the ledger"], True),
 }

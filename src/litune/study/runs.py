@@ -180,6 +180,8 @@ def read(directory: Path) -> tuple[DictConfig, Space, Ledger]:
         raise _gone(file, directory)
     ledger = Ledger(url, directory.name)
     ledger.close()  # its rows are read; whoever asks it for more has it connect again
+    if not ledger.about:
+        raise LedgerDamaged(f"{directory}: it was killed before its first trial", "the search's own command begins it")
     return config, space, ledger
 
 
