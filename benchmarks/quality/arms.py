@@ -19,7 +19,7 @@ import optuna
 
 from benchmarks.quality.tables import Task
 from litune.algorithms import asha
-from litune.algorithms.promotion import Decision, Run
+from litune.algorithms.decision import Decision, Run
 from litune.algorithms.thaw import Settings, Thaw
 from litune.space.distributions import distribution
 

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ["COMP_LINE"] = " ".join(word for place, word in enumerate(words) if place != 1)
         return search_main(given, program="litune search")
     if not given or given[0] in ("-h", "--help"):
-        print(__doc__ and _usage())
+        print(_usage())
         return 0 if given else 2
     return _reported(lambda: _dispatch(given[0], given[1:]))
 

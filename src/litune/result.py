@@ -16,6 +16,7 @@ from litune.errors import InputError, Problem
 from litune.study import confirmation, ledger, runs
 from litune.table import TrialRow
 from litune.targets import functions, targets
+from litune.targets.locate import trust
 from litune.targets.signatures import TARGET
 from litune.training import checkpoints
 
@@ -50,7 +51,7 @@ class Best:
 
         from litune.training import training
 
-        targets.trust(self.config.allow)
+        trust(self.config.allow)
         model = training.build_module(targets.typed(self.config))
         try:
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)

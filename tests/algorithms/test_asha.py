@@ -1,7 +1,7 @@
 import math
 
 from litune.algorithms import asha
-from litune.algorithms.promotion import Run
+from litune.algorithms.decision import Run
 from litune.space.space import Space, loguniform, randint
 
 SPACE = Space.of({"lr": loguniform(1e-4, 1.0), "depth": randint(1, 6)})

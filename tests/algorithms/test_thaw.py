@@ -7,8 +7,9 @@ from threadpoolctl import ThreadpoolController
 
 from litune.algorithms import curves
 from litune.algorithms.curves import Points
+from litune.algorithms.decision import Decision, Run
 from litune.algorithms.features import Features
-from litune.algorithms.promotion import Decision, Run, promote, rungs
+from litune.algorithms.promotion import promote, rungs
 from litune.algorithms.thaw import Thaw
 from litune.space.space import Space, choice, loguniform, randint, uniform
 

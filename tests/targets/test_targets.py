@@ -13,6 +13,7 @@ import torch
 from litune.config import config as configs
 from litune.errors import InputError
 from litune.targets import targets
+from litune.targets.locate import locate
 from litune.targets.signatures import Argument, Mismatch, conform
 from tests.preloaded import PROJECT
 
@@ -238,7 +239,7 @@ def test_a_hostile_target_is_refused(target, tmp_path, monkeypatch):
     ],
 )
 def test_what_a_training_is_made_of_may_be_named(target):
-    assert callable(targets.locate(target))
+    assert callable(locate(target))
 
 
 @pytest.mark.parametrize(

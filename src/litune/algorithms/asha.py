@@ -1,6 +1,7 @@
 """Successive halving by promotion with new params from TPE, and Hyperband over it.
 
-Each decision is a pure function of (seed, k, the trials as k may see them). In Hyperband (Li et al. 2018,
+Each decision is a pure function of (seed, k, the trials as k may see them). TPE is fitted at the deepest rung that enough
+trials have reached, as in BOHB (Falkner, Klein and Hutter 2018, arXiv:1807.01774). In Hyperband (Li et al. 2018,
 arXiv:1603.06560) the trials belong to brackets, by their number; a bracket that starts higher halves less often.
 """
 
@@ -13,7 +14,8 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState as OptunaState
 
-from litune.algorithms.promotion import ETA, Decision, Run, promote, rungs, scores_at_depth
+from litune.algorithms.decision import Decision, Run
+from litune.algorithms.promotion import REDUCTION_FACTOR, promote, rungs, scores_at_depth
 from litune.seeds import stream
 from litune.space.distributions import distribution, drawn
 from litune.space.space import Space
@@ -22,8 +24,8 @@ _ENOUGH = 8  # trials at a rung before TPE is fitted there
 
 
 def bracket_of(number: int, brackets: int) -> int:
-    """Return the bracket of a trial: each has about ETA times fewer trials than the one before."""
-    shares = [ETA ** (brackets - 1 - place) / (brackets - place) for place in range(brackets)]
+    """Return the bracket of a trial: each has about REDUCTION_FACTOR times fewer trials than the one before."""
+    shares = [REDUCTION_FACTOR ** (brackets - 1 - place) / (brackets - place) for place in range(brackets)]
     place = (number * 0.6180339887498949) % 1.0 * sum(shares)
     for bracket, share in enumerate(shares):
         if place < share:

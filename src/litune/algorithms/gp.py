@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from litune.algorithms.promotion import Run
+from litune.algorithms.decision import Run
 from litune.algorithms.thaw import Settings, Thaw
 from litune.algorithms.transfer import Known, faded, scale
 from litune.space.distributions import completed

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from litune.algorithms.curves import Array
-from litune.algorithms.promotion import Run
+from litune.algorithms.decision import Run
 
 Indices = NDArray[np.int64]
 

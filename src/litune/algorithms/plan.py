@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from litune.algorithms.promotion import Decision, Run
+from litune.algorithms.decision import Decision, Run
 from litune.algorithms.suggest import Suggester
 from litune.table import TrialRow
 from litune.trial import TrialState

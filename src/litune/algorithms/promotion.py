@@ -1,70 +1,25 @@
 """Successive halving by promotion: start small, continue the best third of each rung, as soon as there is one.
 
 Asynchronous (Li et al. 2020, arXiv:1810.05934), and without a need to stop anything: a trial rests at its rung until it
-belongs to the best third there. New params come from TPE fitted at the deepest rung that enough trials have reached,
-as in BOHB (Falkner, Klein and Hutter 2018, arXiv:1807.01774).
+belongs to the best third there.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-ETA = 3
+from litune.algorithms.decision import Run
 
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A trial as a decision may see it.
-
-    curve  step -> value, larger is better whatever the objective's mode; NaN and infinities count as worst
-    until  the step that a leg in flight, or one whose end may not be seen yet, goes to; 0 without one
-    over   it can not be continued: it failed
-    """
-
-    params: Mapping[str, Any]
-    curve: Mapping[int, float] = field(default_factory=dict)
-    until: int = 0
-    over: bool = False
-
-    @property
-    def reached(self) -> int:
-        """The last step that is known."""
-        return max(self.curve, default=0)
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the last known value is not finite."""
-        return bool(self.curve) and not math.isfinite(self.curve[self.reached])
-
-    def open(self, steps: int) -> bool:
-        """Say whether it may be continued now."""
-        return not (self.over or self.until or self.diverged) and 0 < self.reached < steps
-
-    def best(self, step: int | None = None) -> float:
-        """Return the best value up to a step; -inf where there is none."""
-        seen = [value for at, value in self.curve.items() if step is None or at <= step]
-        return max((value for value in seen if math.isfinite(value)), default=-math.inf)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """Continue trial `trial`, or start a new one with `params` where it is None, until step `until`."""
-
-    trial: int | None
-    params: Mapping[str, Any] | None
-    until: int
-    why: str
+REDUCTION_FACTOR = 3
 
 
 def rungs(steps: int, smallest: int = 1) -> list[int]:
-    """Return the steps at which trials rest: `steps` over powers of ETA, from about `smallest` on."""
+    """Return the steps at which trials rest: `steps` over powers of REDUCTION_FACTOR, from about `smallest` on."""
     found = [steps]
-    while round(found[-1] / ETA) >= max(smallest, 1) and round(found[-1] / ETA) < found[-1]:
-        found.append(round(found[-1] / ETA))
+    while round(found[-1] / REDUCTION_FACTOR) >= max(smallest, 1) and round(found[-1] / REDUCTION_FACTOR) < found[-1]:
+        found.append(round(found[-1] / REDUCTION_FACTOR))
     return found[::-1]
 
 
@@ -73,7 +28,7 @@ def promote(runs: Sequence[Run], ladder: Sequence[int]) -> tuple[int, int] | Non
     for rung, higher in reversed(list(itertools.pairwise(ladder))):
         there = [index for index, run in enumerate(runs) if run.reached >= rung or run.over]
         ranked = sorted(there, key=lambda index: (-runs[index].best(rung), index))
-        for index in ranked[: len(ranked) // ETA]:
+        for index in ranked[: len(ranked) // REDUCTION_FACTOR]:
             run = runs[index]
             if run.open(ladder[-1]) and run.reached < higher and math.isfinite(run.best(rung)):
                 return index, higher

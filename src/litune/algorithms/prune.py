@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
+from litune.algorithms.promotion import REDUCTION_FACTOR
+
 Curve = Mapping[int, float]  # step (1, 2, ...) -> the objective's value there
 
 STARTUP_TRIALS = 5
-REDUCTION_FACTOR = 3
-PRUNERS = ("none", "median", "asha", "hyperband")
 
 
 def prune_below(

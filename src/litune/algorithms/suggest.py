@@ -10,13 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
-from litune.algorithms.terms import LEGS
 from litune.algorithms.transfer import Known
 from litune.space.distributions import completed
 from litune.space.space import Space
 from litune.trial import Outcome
-
-ALGORITHMS = ("auto", "grid", "random", "tpe", "cmaes", "gp", *LEGS, "repeat")
 
 
 class Model(Protocol):

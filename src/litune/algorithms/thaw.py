@@ -26,9 +26,10 @@ from scipy.special import log_ndtr
 from litune import blas
 from litune.algorithms import curves
 from litune.algorithms.curves import Array, Points
+from litune.algorithms.decision import Decision, Run
 from litune.algorithms.features import Features
 from litune.algorithms.observed import Indices, normal_scores, observations, thinned
-from litune.algorithms.promotion import Decision, Run, promote, rungs
+from litune.algorithms.promotion import promote, rungs
 from litune.seeds import stream
 from litune.space.space import Space
 

@@ -42,7 +42,7 @@ def backend_schema(name: str) -> DictConfig:
 
 
 def from_plain(data: Mapping[str, Any]) -> DictConfig:
-    """Return the typed, read-only config of what to_plain or snapshot wrote; raise InputError where it does not fit."""
+    """Return the typed, read-only config of what plain or snapshot gave; raise InputError where it does not fit."""
     config = schema()
     values = dict(data)
     backend = values.pop("backend", None)
@@ -112,17 +112,12 @@ def objective(config: DictConfig) -> Objective:
 
 
 def plain(section: Any) -> dict[str, Any]:
-    """Return a section as plain resolved values; the caller may change them."""
+    """Return a section, or the whole config, as plain resolved values; the caller may change them."""
     if not isinstance(section, DictConfig):
         return copy.deepcopy(dict(section))
     values = OmegaConf.to_container(section, resolve=True)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
-
-
-def to_plain(config: DictConfig) -> dict[str, Any]:
-    """Return the whole config as JSON values, interpolations resolved."""
-    return plain(config)
 
 
 def stored(config: DictConfig) -> dict[str, Any]:

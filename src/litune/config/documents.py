@@ -36,10 +36,6 @@ class Document:
         name = shown(self.path)
         return f"{name}:{self.lines[key]}" if key else name
 
-    def leaves(self) -> Iterator[tuple[str, Any]]:
-        """Yield (dotted key, value) of everything that is not a mapping with entries."""
-        yield from leaves(self.data)
-
 
 def leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (dotted key, value) of everything in `data` that is not a mapping with entries."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from litune import interrupts
 from litune.algorithms import by_name as algorithms
-from litune.algorithms.promotion import Decision
+from litune.algorithms.decision import Decision
 from litune.algorithms.prune import prune_below
 from litune.algorithms.terms import Effort, Terms
 from litune.algorithms.transfer import EarlierRun

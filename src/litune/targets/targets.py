@@ -18,8 +18,6 @@ from litune.targets import twins
 from litune.targets.locate import locate, trust
 from litune.targets.signatures import TARGET, Mismatch, conform, signature
 
-__all__ = ["SCHEDULER_OPTIONS", "arguments", "check", "instantiate", "locate", "trust", "typed"]
-
 SCHEDULER_OPTIONS = ("interval", "frequency", "monitor", "strict", "name")
 _KINDS = {  # section -> what its target must be, by the names of the classes that it descends from
     "model": "LightningModule", "data": "LightningDataModule", "optimizer": "Optimizer",
@@ -92,7 +90,7 @@ def arguments(path: str) -> frozenset[str]:
 
 def _sections(config: DictConfig) -> Iterator[tuple[str, dict[str, Any], set[str]]]:
     """Yield (dotted key, plain section, names of arguments that litune itself supplies)."""
-    plain = configs.to_plain(config)
+    plain = configs.plain(config)
     for name in ("model", "data", "optimizer", "lr_scheduler", "criterion"):
         if plain[name]:
             extra = {"criterion"} if name == "model" and plain["criterion"] else _SUPPLIED.get(name, set())

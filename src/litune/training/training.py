@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from litune.config import config as configs
 from litune.objective import Objective
 from litune.targets import functions, targets, twins
+from litune.targets.locate import locate
 from litune.training import loggers, ranks
 from litune.training.continuing import Marks, fingerprint
 from litune.training.reporting import EpochSeeds, LastEpoch, Report
@@ -159,7 +160,7 @@ def configure_optimizers(module: Any, config: DictConfig) -> Any:
         return optimizer
     section = configs.plain(config.lr_scheduler)
     options = {name: section.pop(name) for name in targets.SCHEDULER_OPTIONS if name in section}
-    scheduler = targets.locate(section["_target_"])
+    scheduler = locate(section["_target_"])
     if scheduler is torch.optim.lr_scheduler.OneCycleLR and not {"total_steps", "epochs"} & set(section):
         section["total_steps"] = int(module.trainer.estimated_stepping_batches)
         options.setdefault("interval", "step")
