@@ -112,15 +112,10 @@ def _override_like(name: str) -> str | None:
 
 
 def _print_help(usage: str, program: str, config_dir: Path | None) -> None:
+    from litune import backends
     from litune.config import experiments, manual
 
-    print(manual.text(usage, program, experiments.known(config_dir), _backends()))
-
-
-def _backends() -> list[str]:
-    from litune import backends
-
-    return backends.names()
+    print(manual.text(usage, program, experiments.known(config_dir), backends.names()))
 
 
 def _checked(overrides: list[str], options: argparse.Namespace, *, searching: bool) -> Composed:

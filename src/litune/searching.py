@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig
 
+from litune import backends
 from litune.config import config as configs
-from litune.config.hydra_app import backend_names
 from litune.config.schema import Config, SearchConfig
 from litune.errors import InputError, Problem, SearchFailed, nearest
 from litune.result import SearchResult
@@ -191,9 +191,9 @@ def _spec(value: Any) -> Any:
 
 def _config(asked: Mapping[str, Any], problems: list[Problem]) -> DictConfig | None:
     name = str(asked["backend"].get("name"))
-    if name not in backend_names():
-        expected = f"one of {', '.join(sorted(backend_names()))}"
-        near = nearest(name, backend_names())
+    if name not in backends.names():
+        expected = f"one of {', '.join(backends.names())}"
+        near = nearest(name, backends.names())
         problems.append(Problem(key="backend", got=repr(name), expected=expected, nearest=near))
         return None
     try:

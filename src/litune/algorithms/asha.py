@@ -1,7 +1,7 @@
 """Successive halving by promotion with new params from TPE, and Hyperband over it.
 
-Each decision is a pure function of (seed, k, the trials as k may see them). TPE is fitted at the deepest rung that enough
-trials have reached, as in BOHB (Falkner, Klein and Hutter 2018, arXiv:1807.01774). In Hyperband (Li et al. 2018,
+Each decision is a pure function of (seed, k, the trials as k may see them). TPE is fitted at the deepest rung that
+enough trials have reached, as in BOHB (Falkner, Klein and Hutter 2018, arXiv:1807.01774). In Hyperband (Li et al. 2018,
 arXiv:1603.06560) the trials belong to brackets, by their number; a bracket that starts higher halves less often.
 """
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from litune.study.study import Study
     from litune.workers.pool import Workers
 
@@ -40,21 +42,23 @@ class Backend(Protocol):
 
 
 def names() -> list[str]:
-    """Return the known backends."""
-    from importlib.metadata import entry_points  # here, as every trial that NNI starts imports this package
-
-    return sorted(entry.name for entry in entry_points(group=GROUP))
+    """Return the known backends, ours and those of the entry-point group, in order."""
+    return sorted(_entries())
 
 
 def load(name: str) -> Backend:
     """Return a backend by its name."""
-    from importlib.metadata import entry_points
-
     from litune.errors import InputError, Problem, nearest
 
-    found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
-    if not found:
+    known = _entries()
+    if name not in known:
         expected = "one of " + ", ".join(names())
-        raise InputError(Problem(key="backend", got=repr(name), expected=expected, nearest=nearest(name, names())))
-    backend: Backend = found[0].load()
+        raise InputError(Problem(key="backend", got=repr(name), expected=expected, nearest=nearest(name, known)))
+    backend: Backend = known[name].load()
     return backend
+
+
+def _entries() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # here, as every trial that NNI starts imports this package
+
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

@@ -18,11 +18,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from litune import backends
 from litune.arguments import WHERE
 from litune.config import assigning, experiments, hydra_app, interpolations, nodes
 from litune.config import config as configs
 from litune.config.documents import Document, leaves, read
-from litune.config.hydra_app import DEFAULT_BACKEND, ExperimentSource, backend_names
+from litune.config.hydra_app import DEFAULT_BACKEND, ExperimentSource
 from litune.config.overrides import line_of, parse, tried
 from litune.config.schema import BACKENDS, OPEN_SECTIONS
 from litune.errors import InputError, Problem, nearest
@@ -162,7 +163,7 @@ def _backend(given: str | None, document: Document | None, config_dir: Path | No
         written = written.get("name")
     name = given if given is not None else str(written) if written else DEFAULT_BACKEND
     files = [path.stem for path in (config_dir / "backend").glob("*.yaml")] if config_dir else []
-    if name in BACKENDS or name in files or name in (names := backend_names()):
+    if name in BACKENDS or name in files or name in (names := backends.names()):
         return name, []
     where = WHERE if given is not None or not document else document.where("backend")
     names = sorted({*names, *files})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf, open_dict
 
+from litune import backends
 from litune.config import config as configs
 from litune.config import experiments
 from litune.config.documents import read
@@ -26,12 +26,6 @@ from litune.config.schema import BACKENDS
 
 DEFAULT_BACKEND = "optuna"
 PRIMARY = "litune"
-_BACKEND_POINTS = "litune.backends"
-
-
-def backend_names() -> list[str]:
-    """Return the known backends: ours, and those of the entry-point group."""
-    return [*BACKENDS, *(point.name for point in entry_points(group=_BACKEND_POINTS) if point.name not in BACKENDS)]
 
 
 @contextmanager
@@ -45,7 +39,7 @@ def opened(config_dir: Path | None, backend: str = DEFAULT_BACKEND) -> Iterator[
         schema.defaults = defaults
         schema.hydra = {"run": {"dir": "."}, "sweep": {"dir": ".", "subdir": "."}, "output_subdir": None}
     store.store(PRIMARY, schema)
-    for name in {*BACKENDS, *([] if backend in BACKENDS else backend_names())}:
+    for name in BACKENDS if backend in BACKENDS else backends.names():
         store.store(name, configs.backend_schema(name), group="backend")
     Plugins.instance().register(ExperimentSource)
     path = ConfigSearchPathImpl()
