@@ -72,13 +72,12 @@ class TrialRow:
         return self.score is not None and (bool(self.legs) or self.state is TrialState.COMPLETE)
 
     def outcome(self) -> Outcome:
-        """Return how the trial ended."""
+        """Return how the trial ended, for one that ends as it did without taking any time."""
         return Outcome(
             state=self.state,
             score=self.score,
             history=self.history,
             failure=self.failure,
-            seconds=self.seconds,
             where=self.where,
             checkpoint=self.checkpoint,
             schedule=self.schedule,

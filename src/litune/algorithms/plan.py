@@ -35,7 +35,7 @@ class Plan(Protocol):
         """Say whether no decision is left to be made, given that all that were made have ended."""
 
     def spent(self, rows: Rows) -> int:
-        """Return how much of `total` the decisions made have taken, or are to take."""
+        """Return how much of `total` is spent: ended trials, or the steps of all legs, those that are out included."""
 
 
 class WholeTrials:

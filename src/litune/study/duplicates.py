@@ -47,7 +47,7 @@ class Duplicates:
 
     def _up_to(self, row: TrialRow, step: int, state: TrialState) -> Outcome:
         seen = {at: value for at, value in row.history.items() if at <= step}
-        return replace(row.outcome(), state=state, history=seen, score=self._objective.score(seen), seconds=0.0)
+        return replace(row.outcome(), state=state, history=seen, score=self._objective.score(seen))
 
 
 def _key(params: Mapping[str, Any]) -> str:

@@ -6,7 +6,10 @@ runs/NAME/ledger.db        every trial (ledger.py)
 runs/NAME/lock             held by the driver (lock.py)
 runs/NAME/trials/0007/     config.yaml, log.txt, csv/, tensorboard/, checkpoints/
 runs/NAME/best.yaml        the best trial's config, for train.py
-runs/NAME/ray-page         the address of Ray's dashboard, while it is up
+runs/NAME/search.log       what a detached search prints
+runs/NAME/report.html      by `litune report`; beside it confirm/ and replays/, by the commands of these names
+runs/NAME/ray, nni         what these keep of their own; ray-page is the address of Ray's dashboard, while it is up
+runs/NAME/outcome.json     in place of a ledger, for a single training: how it ended
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class Study:
         """End the trials that rest between two legs, where no leg is left to run."""
         if not self.running and not self.stopped and self.over:
             for row in [row for row in self.rows.values() if row.resting]:
-                self._ledger.finish(row.number, replace(row.outcome(), state=TrialState.PRUNED, seconds=0.0))
+                self._ledger.finish(row.number, replace(row.outcome(), state=TrialState.PRUNED))
             self._drop_checkpoints()
 
     def commit(self) -> None:

@@ -1,1 +1,1 @@
-"""The models and data modules that ship as examples. They import nothing of litune, as a user's own would not."""
+"""The models and data modules that ship as examples. They know nothing of litune, as a user's own do not."""

@@ -1,6 +1,6 @@
 """The warm parent: has one child a job, forked ahead, keeps its deadline, and says how it ended.
 
-It never computes on a tensor, starts no thread and makes no CUDA context, so a child finds everything untouched.
+It computes on no tensor, starts no thread and makes no CUDA context of its own, so a child finds everything untouched.
 """
 
 from __future__ import annotations

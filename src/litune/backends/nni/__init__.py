@@ -5,6 +5,7 @@ launch.py    NNI's manager, started with patience (patience.js), confined (loopb
 tuner.py     the tuner that NNI loads: a proxy of the driver
 trial.py     the command that NNI starts a trial by: a thin client of the driver
 drivers.py   the driver of an experiment that nnictl started
+alone.py     a trial of nnictl's without a driver
 wire.py      JSON lines over the run's Unix socket
 rest.py      the manager's HTTP interface, as trials use it
 checks.py    what NNI accepts silently, found before it starts

@@ -1,6 +1,7 @@
 """Ray Tune: its actors run the trials, on this machine or a cluster; what is tried, recorded and meant is litune's own.
 
 cluster.py     Ray, started or joined, and left again
+watch.py       ends Ray's processes with the driver, however that ends
 lean.py        a cluster of our own without the processes that a search has no use for
 worker.py      the process that becomes an actor, with its imports made beforehand
 tuning.py      the Tune run: the searcher and stopper that it asks speak with the study
