@@ -62,3 +62,12 @@ def test_a_trial_that_an_assessor_ends_keeps_the_time_that_it_took(tmp_path):
     assert (whole["state"], pruned["state"]) == ("COMPLETE", "PRUNED")
     assert 0 < pruned["seconds"] < whole["seconds"]
     assert "trial 1" in in_process.timeline(tmp_path / "it")
+
+
+def test_the_budget_ends_a_search_whose_params_nnis_tuner_chooses(tmp_path):
+    words = ["backend=nni", "experiment=tiny", "name=it", "backend.tuner=Random", "search.trials=500"]
+    words += ["search.budget.seconds=0.4", "search.parallel=2", f"search.runs={tmp_path}"]
+    done = subprocess.run([*LITUNE, "search", *words], cwd=PROJECT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr + done.stdout
+    seconds = [row["seconds"] for row in in_process.trials(tmp_path / "it")]
+    assert sum(seconds[:-3]) < 0.4 < sum(seconds)

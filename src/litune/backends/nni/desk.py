@@ -222,6 +222,11 @@ class Desk:
         job = self._study.again(params)
         if job is None and self._draws.limit is not None and len(self._study.rows) >= self._draws.limit:
             return  # the search has all its trials: a resumed one counts them otherwise than NNI
+        if job is None and not self._study.may_start:
+            text = self._study.stopped or "the time or budget of the search is spent"
+            self._outbox.append((client.line, {"type": "refused", "text": text}))
+            client.kind = "refused"
+            return
         job = job or self._study.adopt(params)
         self._start(client, job, parameter_id)
 
