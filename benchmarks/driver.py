@@ -89,7 +89,7 @@ def main() -> None:
                 outcomes = [outcome() for _ in range(ended + 20)]
                 for number in range(ended):
                     suggester.restore(number, SPACE.sample(RNG), outcomes.__getitem__)
-                suggester.suggest(ended, outcomes.__getitem__)  # tells the shadow of all that ended before
+                suggester.suggest(ended, outcomes.__getitem__)  # tells the model of all that ended before
                 numbers = iter(range(ended + 1, ended + 20))
 
                 def next_trial(ask: Suggester = suggester, at: object = numbers, seen: object = outcomes) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from lag import SPACES
 
 from litune.algorithms.suggest import Suggester
-from litune.algorithms.transfer import Known, learn
+from litune.algorithms.warm_start import EarlierTrial, learn
 from litune.objective import Objective
 from litune.space.space import Space
 from litune.table import TrialRow
@@ -45,7 +45,7 @@ def shifted(space: Space, params: Mapping[str, Any], part: float) -> dict[str, A
 
 
 def values(
-    algorithm: str, name: str, seed: int, count: int, *, earlier: Sequence[Known] = (), part: float = 0.0
+    algorithm: str, name: str, seed: int, count: int, *, earlier: Sequence[EarlierTrial] = (), part: float = 0.0
 ) -> list[tuple[dict[str, Any], float]]:
     function, space, _ = SPACES[name]
     suggester = Suggester(algorithm, space, seed=seed, lag=4, maximize=False, earlier=earlier)
@@ -59,12 +59,12 @@ def values(
     return found
 
 
-def regrets(algorithm: str, name: str, seed: int, earlier: Sequence[Known]) -> list[float]:
+def regrets(algorithm: str, name: str, seed: int, earlier: Sequence[EarlierTrial]) -> list[float]:
     found = [value for _, value in values(algorithm, name, seed, max(TRIALS), earlier=earlier)]
     return [min(found[:count]) - SPACES[name][2] for count in TRIALS]
 
 
-def known(how: str, name: str, seed: int, part: float) -> Sequence[Known]:
+def known(how: str, name: str, seed: int, part: float) -> Sequence[EarlierTrial]:
     rows = [
         TrialRow(number=number, state=TrialState.COMPLETE, params=params, seed=0, score=10 * value + 5)
         for number, (params, value) in enumerate(values(how, name, 1000 + seed, EARLIER, part=part))

@@ -11,7 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from litune import cli
-from litune.commands import doctor
+from litune.commands import doctor_install
 from litune.config.compose import compose
 
 ROOT = Path(__file__).parents[1]
@@ -192,13 +192,13 @@ def test_the_doctor_finds_this_installation_well(capsys):
     ],
 )
 def test_the_doctor_knows_bad_pairs_and_their_cure(found, needed, cure):
-    [ailment] = doctor.diagnose(found, needed)
+    [ailment] = doctor_install.diagnose(found, needed)
     assert cure in ailment.cure
 
 
 def test_the_doctor_leaves_good_pairs_alone():
     found = {"torch": "2.13.0+cu130", "torchvision": "0.28.0", "setuptools": "82.0", "nni": None}
-    assert list(doctor.diagnose(found, "torch==2.13.0")) == []
+    assert list(doctor_install.diagnose(found, "torch==2.13.0")) == []
 
 
 def test_a_lag_that_many_workers_raise_is_told(tmp_path, capsys):

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from litune import surroundings
+from litune import environment
 from litune.algorithms import legs
 from litune.arguments import WHERE
 from litune.config import config as configs
@@ -52,12 +52,12 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
         *limits.outside(Config, plain, OmegaConf.get_type(config.backend)),
         *_name(config.name),
         *_sections(plain),
-        *surroundings.packages(plain),
+        *environment.packages(plain),
     ]
     problems += [
-        *surroundings.directory(config.search.runs),
-        *surroundings.accelerator(config),
-        *surroundings.storage(config),
+        *environment.directory(config.search.runs),
+        *environment.accelerator(config),
+        *environment.storage(config),
     ]
     if space is not None:
         problems += [*fit.check(config, space), *enqueued.check(config, space)]
@@ -82,7 +82,7 @@ def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
     """Import the targets and return what is wrong with them and their arguments, for the space's params too."""
     from litune.targets import functions, targets
 
-    base = functions.check(config) if config.function else [*targets.check(config), *surroundings.strategy(config)]
+    base = functions.check(config) if config.function else [*targets.check(config), *environment.strategy(config)]
     if space is None:
         return base
     problems = [problem for problem in base if problem.key not in space.names]  # what is searched is given by the space
@@ -103,7 +103,7 @@ def warnings(config: DictConfig) -> list[str]:
         )
     if config.search.memory_gb and config.backend.name == "local":
         found.append("search.memory_gb holds no trial of backend=local, which trains in the driver's own process")
-    kind = surroundings.network(Path(config.search.runs))
+    kind = environment.network(Path(config.search.runs))
     if kind and not config.search.storage:
         found.append(
             f"search.runs: {config.search.runs} is on a network file system ({kind}), where SQLite's locks are not "

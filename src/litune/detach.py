@@ -8,7 +8,7 @@ import sys
 
 from omegaconf import DictConfig
 
-from litune.config.documents import shown
+from litune.config.documents import display_path
 from litune.space.space import Space
 from litune.study import runs
 
@@ -31,6 +31,8 @@ def start(config: DictConfig, space: Space, argv: list[str]) -> int:
                 start_new_session=True,
             )
     again = shlex.join(["litune", "search", *(word for word in argv if word != "--join"), "--join"])
-    print(f"{directory.name} is searched in the background by process {process.pid}; its output: {shown(log_path)}")
+    print(
+        f"{directory.name} is searched in the background by process {process.pid}; its output: {display_path(log_path)}"
+    )
     print(f"follow it: {again}\nstop it: kill {process.pid}   (the same command continues it)")
     return 0

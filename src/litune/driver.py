@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from litune import backends, interrupts, processes
 from litune.config import config as configs
-from litune.config.documents import shown
+from litune.config.documents import display_path
 from litune.errors import InputError, Problem, SearchFailed
 from litune.space.space import Space
 from litune.warming import warm_up
@@ -138,8 +138,8 @@ def _conclude(console: Console, study: Study) -> None:
     if best:
         note = confirmed.note(found, study.objective)
         config = configs.from_plain(study.config)
-        path = shown(runs.write_best(study.directory, config, best, vars(study.terms), note))
-        place = shown(study.directory)
+        path = display_path(runs.write_best(study.directory, config, best, vars(study.terms), note))
+        place = display_path(study.directory)
         console.print(
             f"best: {path}\ntrain it: litune train --config-file {path}\n"
             f"see it: litune report {place}; litune dashboard {place}",

@@ -6,8 +6,8 @@ import re
 
 from omegaconf import DictConfig, ListConfig
 
-from litune.algorithms.terms import LEGS
-from litune.workers import limits
+from litune.algorithms.terms import PAUSING
+from litune.workers import resources
 
 LAG = 4  # docs/decisions/lag.md
 _SPREAD = 4  # times the workers, where trials go in legs: an epoch of one takes much longer than one of another
@@ -15,7 +15,7 @@ _SPREAD = 4  # times the workers, where trials go in legs: an epoch of one takes
 
 def parallel_of(config: DictConfig) -> int:
     """Return how many trials run at once: as asked, else as the GPUs, or min(4, cores), are enough for."""
-    devices = len(gpus_of(config)) or min(4, limits.cores())
+    devices = len(gpus_of(config)) or min(4, resources.cores())
     return config.search.parallel or max(1, devices // devices_a_trial(config))
 
 
@@ -24,21 +24,21 @@ def lag_of(config: DictConfig, algorithm: str) -> int:
     asked, parallel = config.search.lag or LAG, parallel_of(config)
     if parallel <= asked:
         return int(asked)
-    return parallel * (_SPREAD if algorithm in LEGS else 1)
+    return parallel * (_SPREAD if algorithm in PAUSING else 1)
 
 
 def threads_of(config: DictConfig) -> int:
     """Return the threads of a trial: as asked, else its part of the cores."""
-    return config.search.threads or max(1, limits.cores() // parallel_of(config))
+    return config.search.threads or max(1, resources.cores() // parallel_of(config))
 
 
 def gpus_of(config: DictConfig) -> list[int]:
     """Return the GPUs that the trials share."""
-    return [] if config.trainer.accelerator == "cpu" else limits.gpus()
+    return [] if config.trainer.accelerator == "cpu" else resources.gpus()
 
 
 def devices_a_trial(config: DictConfig) -> int:
-    """Return how many devices one trial trains on; of what can be none, which surroundings.py tells, one."""
+    """Return how many devices one trial trains on; of what can be none, which environment.py tells, one."""
     devices = config.trainer.devices
     if str(devices) in ("auto", "-1"):
         return max(1, len(gpus_of(config)))

@@ -11,10 +11,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from litune.config import config as configs
-from litune.config.documents import shown
+from litune.config.documents import display_path
 from litune.errors import InputError, Problem
 from litune.trial import DirectTrial, Outcome
-from litune.workers import limits
+from litune.workers import resources
 
 
 def train(config: DictConfig) -> int:
@@ -36,7 +36,7 @@ def train(config: DictConfig) -> int:
     if outcome.failure:
         print(f"{outcome.failure.kind.value}: {outcome.failure.message}", file=sys.stderr)
         return 1
-    print(f"{objective.metric} ({objective.reduce}): {outcome.score!r}\nin {shown(directory)}")
+    print(f"{objective.metric} ({objective.reduce}): {outcome.score!r}\nin {display_path(directory)}")
     return 0
 
 
@@ -77,7 +77,7 @@ def directory_of(config: DictConfig) -> Path:
 
 
 def _trained(config: DictConfig, trial: DirectTrial) -> Outcome:
-    limits.use_threads(config.search.threads or limits.cores())
+    resources.use_threads(config.search.threads or resources.cores())
     from litune.training.training import run_trial
 
     return run_trial(config, trial)

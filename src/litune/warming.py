@@ -10,10 +10,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from litune import blas, parallelism
-from litune.config.documents import shown
+from litune.config.documents import display_path
 from litune.errors import Problem
 from litune.space.space import Space
-from litune.workers import limits
+from litune.workers import resources
 from litune.workers.parent import Message
 
 _SELDOM = 100_000  # new objects between two searches for garbage; importing torch makes a million, which stay
@@ -42,7 +42,7 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
         except Exception as error:  # noqa: BLE001 - the user's code; what it raises is told once, before any trial
             return {"problems": [vars(_data_problem(error))]}
         blas.libraries.cache_clear()  # of a search that this process has had before
-        limits.use_threads(parallelism.threads_of(config))  # as its trials will, who then find it done
+        resources.use_threads(parallelism.threads_of(config))  # as its trials will, who then find it done
         return {}
 
     return [classes, data]
@@ -54,5 +54,5 @@ def _data_problem(error: Exception) -> Problem:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if is_own_file(Path(frame.filename))]
     place = (own or frames)[-1]
-    where = f"{shown(Path(place.filename))}:{place.lineno}"
+    where = f"{display_path(Path(place.filename))}:{place.lineno}"
     return Problem(where=where, key="data", got=f"{type(error).__name__}: {error}", expected="data that loads")

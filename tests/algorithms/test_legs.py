@@ -7,7 +7,7 @@ import torch
 
 from litune.trial import Job, Outcome, TrialState
 from litune.workers.child import execute
-from tests.training.test_continuing import CONFIG, Killed
+from tests.training.test_resume import CONFIG, Killed
 
 STEPS = 5
 PLATEAU = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "patience": 0, "threshold": 0.5, "factor": 0.1}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from litune.algorithms.terms import Effort, Terms
+from litune.algorithms.terms import Execution, Terms
 from litune.objective import Objective
 from litune.space.space import Space, uniform
 from litune.study import ledger as ledgers
@@ -144,7 +144,7 @@ def test_the_time_of_a_trial_is_that_of_all_its_legs(tmp_path: Path) -> None:
         space=Space.of({"x": uniform(0, 1)}),
         objective=Objective(metric="score"),
         terms=Terms(algorithm="asha", pruner="none", seed=1, seed_per_trial=False, lag=1, threads=1, max_steps=3),
-        effort=Effort(trials=4, steps=12, parallel=1, trial_timeout=10.0),
+        execution=Execution(trials=4, steps=12, parallel=1, trial_timeout=10.0),
         ledger=ledger,
         directory=tmp_path,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from litune.algorithms.suggest import Suggester
-from litune.algorithms.transfer import FADE, Known, faded, learn
+from litune.algorithms.warm_start import FADE, EarlierTrial, faded, learn
 from litune.objective import Objective
 from litune.space.space import Space, choice, loguniform, randint, uniform
 from litune.space.space_file import parse
@@ -97,7 +97,7 @@ def outcome(number: int, params: dict) -> Outcome:
     return Outcome(state=state, score=score, history={1: score})
 
 
-def learnt(space: Space, count: int) -> list[Known]:
+def learnt(space: Space, count: int) -> list[EarlierTrial]:
     rng = random.Random(0)
     rows = []
     for number in range(count):
@@ -111,7 +111,9 @@ def learnt(space: Space, count: int) -> list[Known]:
     return list(learn("A", rows, Objective(metric="m", mode="min"), space).trials)
 
 
-def walk(algorithm: str, space: Space, earlier: list[Known], trials: int, resume_at: int | None = None) -> list[dict]:
+def walk(
+    algorithm: str, space: Space, earlier: list[EarlierTrial], trials: int, resume_at: int | None = None
+) -> list[dict]:
     def made() -> Suggester:
         return Suggester(algorithm, space, seed=1, lag=3, maximize=False, earlier=earlier)
 

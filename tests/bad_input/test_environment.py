@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from litune import checks, surroundings
+from litune import checks, environment
 from litune.config import compose
 from litune.study import runs
 
@@ -123,7 +123,7 @@ def test_a_trials_own_directory_is_not_taken_for_a_run(project, begun):
 
 
 def test_a_network_file_system_is_warned_of(project, monkeypatch):
-    monkeypatch.setattr(surroundings, "_file_system", lambda _path: "nfs4")
+    monkeypatch.setattr(environment, "_file_system", lambda _path: "nfs4")
     config = compose.compose(["experiment=mine"]).config
     assert any("search.runs: runs is on a network file system (nfs4)" in text for text in checks.warnings(config))
 

@@ -87,11 +87,11 @@ def test_an_edited_space_is_refused_with_the_parameter(edit: str, made: Path, tm
         assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("effort", FREE)
-def test_what_no_trial_depends_on_may_change(effort: str, made: Path, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("execution", FREE)
+def test_what_no_trial_depends_on_may_change(execution: str, made: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(PROJECT)
     shutil.copytree(made, tmp_path / "runs")
-    assert cli.search_main(words(tmp_path / "runs", effort)) == 0
+    assert cli.search_main(words(tmp_path / "runs", execution)) == 0
 
 
 def test_a_value_edited_in_the_experiment_is_refused_even_where_each_trial_has_its_own(

@@ -80,7 +80,7 @@ def test_the_drivers_own_process_takes_one_device(tmp_path):
 
 
 def test_gpus_are_shared_out_so_many_to_a_trial(tmp_path, monkeypatch):
-    monkeypatch.setattr("litune.workers.limits.gpus", lambda: [0, 1, 2, 3, 4])
+    monkeypatch.setattr("litune.workers.resources.gpus", lambda: [0, 1, 2, 3, 4])
     monkeypatch.chdir(PROJECT)
     config = compose(["experiment=own", "trainer.devices=2", "trainer.accelerator=gpu", "search.parallel=null"]).config
     config = configs.replaced(config, {"search.runs": str(tmp_path), "name": "run"})

@@ -57,7 +57,7 @@ def fresh(number: int, runs: Sequence[Run], *, space: Space, seed: int, ladder: 
     sampler = optuna.samplers.TPESampler(
         seed=stream(seed, number), multivariate=True, group=space.conditional, constant_liar=True
     )
-    shadow = optuna.create_study(direction="maximize", sampler=sampler)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
     for run, score in zip(runs, scores_at_depth(runs, ladder, _ENOUGH), strict=True):
         latents = space.encode(run.params)
         worst = run.over or (score is not None and not math.isfinite(score))
@@ -66,7 +66,7 @@ def fresh(number: int, runs: Sequence[Run], *, space: Space, seed: int, ladder: 
         known = score is not None and math.isfinite(score)
         state = OptunaState.COMPLETE if known else OptunaState.FAIL if worst else OptunaState.RUNNING
         held = {key: distribution(space.parameters[key].latent) for key in latents}
-        shadow.add_trial(
+        study.add_trial(
             optuna.trial.create_trial(state=state, value=score if known else None, params=latents, distributions=held)
         )
-    return drawn(space, shadow.ask())
+    return drawn(space, study.ask())

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from litune.algorithms import asha
 from litune.algorithms.plan import Decide, Legs, Plan, Rows, WholeTrials
 from litune.algorithms.suggest import Suggester
-from litune.algorithms.terms import Effort, Terms
-from litune.algorithms.transfer import Known
+from litune.algorithms.terms import Execution, Terms
+from litune.algorithms.warm_start import EarlierTrial
 from litune.space.distributions import completed
 from litune.space.space import Space
 
 _BRACKETS = 4  # of hyperband
 
 
-def plan(terms: Terms, effort: Effort, space: Space, rows: Rows, *, maximize: bool, earlier: Sequence[Known]) -> Plan:
+def plan(
+    terms: Terms, execution: Execution, space: Space, rows: Rows, *, maximize: bool, earlier: Sequence[EarlierTrial]
+) -> Plan:
     """Return the plan of a search, continued from the trials in `rows`."""
     if terms.in_legs:
         queue = [completed(space, given, number, terms.seed) for number, given in enumerate(terms.enqueue)]
@@ -24,7 +26,7 @@ def plan(terms: Terms, effort: Effort, space: Space, rows: Rows, *, maximize: bo
             _decider(terms, space),
             rows,
             lag=terms.lag,
-            total=effort.steps,
+            total=execution.steps,
             steps=terms.max_steps,
             maximize=maximize,
             queue=queue,
@@ -39,7 +41,7 @@ def plan(terms: Terms, effort: Effort, space: Space, rows: Rows, *, maximize: bo
         enqueue=terms.enqueue,
         earlier=earlier,
     )
-    total = min(effort.trials, size) if size else effort.trials
+    total = min(execution.trials, size) if size else execution.trials
     return WholeTrials(suggester, rows, lag=terms.lag, total=total, steps=terms.max_steps)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from litune.algorithms.decision import Run
 from litune.algorithms.thaw import Settings, Thaw
-from litune.algorithms.transfer import Known, faded, scale
+from litune.algorithms.warm_start import EarlierTrial, faded, scale
 from litune.space.distributions import completed
 from litune.space.space import Space
 from litune.trial import Outcome, TrialState
@@ -20,10 +20,10 @@ from litune.trial import Outcome, TrialState
 _SETTINGS = Settings(share=0.0, margin=(-2.0, 0.0), screening=0.0)
 
 
-class Model:
+class GaussianProcess:
     """Suggest params; holds the trials so far. Trials of `earlier` runs count ever less beside own ones."""
 
-    def __init__(self, space: Space, *, seed: int, maximize: bool, earlier: Sequence[Known] = ()) -> None:
+    def __init__(self, space: Space, *, seed: int, maximize: bool, earlier: Sequence[EarlierTrial] = ()) -> None:
         self._space, self._seed, self._earlier = space, seed, earlier
         self._sign = 1.0 if maximize else -1.0
         self._runs: list[Run] = []

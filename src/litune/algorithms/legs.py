@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig
 
-from litune.algorithms.terms import LEGS
+from litune.algorithms.terms import PAUSING
 from litune.errors import Problem
 from litune.parallelism import devices_a_trial
 from litune.space.enqueued import DRAWING
@@ -20,7 +20,7 @@ _LENGTH = ("trainer.max_epochs", "trainer.check_val_every_n_epoch", "trainer.val
 def check(config: DictConfig, space: Space) -> Iterator[Problem]:
     """Yield why the algorithm that is asked for by its name cannot run this search in legs."""
     algorithm = config.search.algorithm
-    if algorithm not in LEGS:
+    if algorithm not in PAUSING:
         return
     yield from hindrances(config, space, f"search.algorithm={algorithm}")
     if config.search.pruner != "none":

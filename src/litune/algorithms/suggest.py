@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
-from litune.algorithms.transfer import Known
+from litune.algorithms.warm_start import EarlierTrial
 from litune.space.distributions import completed
 from litune.space.space import Space
 from litune.trial import Outcome
@@ -45,7 +45,7 @@ class Suggester:
         lag: int,
         maximize: bool,
         enqueue: Sequence[Mapping[str, Any]] = (),
-        earlier: Sequence[Known] = (),
+        earlier: Sequence[EarlierTrial] = (),
     ) -> None:
         self.algorithm, self.space, self.seed, self.lag, self.enqueue = algorithm, space, seed, lag, enqueue
         self._told = 0  # the model knows how trials 0 .. _told - 1 ended
@@ -85,13 +85,13 @@ class Suggester:
         return [*first, *left]
 
 
-def _model(algorithm: str, space: Space, *, seed: int, maximize: bool, earlier: Sequence[Known]) -> Model | None:
+def _model(algorithm: str, space: Space, *, seed: int, maximize: bool, earlier: Sequence[EarlierTrial]) -> Model | None:
     if algorithm == "gp":
         from litune.algorithms import gp  # which takes SciPy's optimizers a while to import
 
-        return gp.Model(space, seed=seed, maximize=maximize, earlier=earlier)
+        return gp.GaussianProcess(space, seed=seed, maximize=maximize, earlier=earlier)
     if algorithm in ("tpe", "cmaes"):
-        from litune.algorithms.shadow import Shadow
+        from litune.algorithms.optuna_samplers import OptunaModel
 
-        return Shadow(algorithm, space, seed=seed, maximize=maximize, earlier=earlier)
+        return OptunaModel(algorithm, space, seed=seed, maximize=maximize, earlier=earlier)
     return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from litune.seeds import stream
 
-LEGS = ("asha", "hyperband", "thaw")  # the algorithms that pause trials and continue them
+PAUSING = ("asha", "hyperband", "thaw")  # the algorithms that pause trials and continue them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Terms:
     @property
     def in_legs(self) -> bool:
         """Whether trials may be paused and continued."""
-        return self.algorithm in LEGS
+        return self.algorithm in PAUSING
 
     def seed_of(self, number: int) -> int:
         """Return the seed of a trial's training."""
@@ -41,7 +41,7 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effort:
+class Execution:
     """How the search is carried out; may differ from one command to the next without changing a trial.
 
     `trials` limits whole trials, `steps` all legs together, `seconds` all trainings together. `retries` is by the value

@@ -13,7 +13,7 @@ from litune.parallelism import devices_a_trial
 from litune.space.space import Space
 from litune.study.study import Study
 from litune.workers.child import execute
-from litune.workers.limits import alarm
+from litune.workers.resources import alarm
 
 WARM_PARENT = False
 

@@ -39,14 +39,14 @@ def _declare_doctor(parser: argparse.ArgumentParser) -> None:
 
 def _doctor(options: argparse.Namespace) -> int:
     if options.run:
-        from litune.commands import checkup
+        from litune.commands import doctor_run
 
-        return checkup.main(options.run, fix=options.fix)
+        return doctor_run.main(options.run, fix=options.fix)
     if options.fix:
         raise InputError(Problem(where=WHERE, got="--fix without a run", expected="litune doctor RUN --fix"))
-    from litune.commands import doctor
+    from litune.commands import doctor_install
 
-    return doctor.main()
+    return doctor_install.main()
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from litune import driver
 from litune.config import config as configs
-from litune.config.documents import shown
+from litune.config.documents import display_path
 from litune.errors import InputError, Problem
 from litune.report import confirmed
 from litune.seeds import stream
@@ -50,7 +50,7 @@ def confirm(run: str, top: int, seeds: int) -> int:
         path = runs.write_best(directory, config, best, terms, note=note)
         study = ledgers.load_study(ledgers.storage_url(directory, config.search.storage), directory.name)
         study.set_user_attr("confirmed", f"trial {best.number}, {note}")  # where optuna-dashboard shows it
-        console.print(f"best: {shown(path)}", soft_wrap=True)
+        console.print(f"best: {display_path(path)}", soft_wrap=True)
 
     with lock.held(directory):
         return driver.run_search(_search(directory, config, originals, terms, seeds), conclude)

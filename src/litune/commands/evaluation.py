@@ -16,14 +16,14 @@ import torch
 from omegaconf import DictConfig
 
 from litune.config import config as configs
-from litune.config.documents import shown
+from litune.config.documents import display_path
 from litune.errors import InputError, LituneError, Problem
 from litune.study import confirmation, runs
 from litune.table import leaderboard
 from litune.targets import targets
 from litune.training import checkpoints, loggers, training
 from litune.trial import DirectTrial, Outcome
-from litune.workers import limits
+from litune.workers import resources
 
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.csv"
@@ -55,7 +55,7 @@ def test(run: str, number: int | None) -> int:
     print(trained.title)
     for name, value in metrics.items():
         print(f"{name}: {value:.6g}")
-    print(f"in {shown(place)}: {', '.join(sorted(path.name for path in place.iterdir()))}")
+    print(f"in {display_path(place)}: {', '.join(sorted(path.name for path in place.iterdir()))}")
     return 0
 
 
@@ -79,7 +79,7 @@ def predict(run: str, number: int | None, out: str | None) -> int:
         table = csv.writer(lines)
         table.writerow(["row", *columns])
         table.writerows([index, *values] for index, values in enumerate(zip(*columns.values(), strict=True)))
-    print(f"{trained.title}: {len(next(iter(columns.values())))} rows in {shown(file)}")
+    print(f"{trained.title}: {len(next(iter(columns.values())))} rows in {display_path(file)}")
     return 0
 
 
@@ -125,7 +125,7 @@ def _single(directory: Path) -> _Trained:
 
 def _evaluate(stage: str, trained: _Trained, place: Path) -> Any:
     """Return what trainer.test or trainer.predict returns for the checkpoint; what is written goes into `place`."""
-    limits.use_threads(trained.config.search.threads or limits.cores())
+    resources.use_threads(trained.config.search.threads or resources.cores())
     config = targets.typed(trained.config)
     lightning = training.lightning_of(config)
     lightning.seed_everything(config.seed, workers=True, verbose=False)

@@ -29,7 +29,7 @@ def assign(config: DictConfig, key: str, value: Any) -> Problem | None:
     except (OmegaConfBaseException, ValueError, AssertionError):
         section = f"{{NAME: {{_target_: {value}}}}}" if key in GROUPS else f"{{_target_: {value}}}"
         cure = f"{key}: {section}" if isinstance(value, str) and key in OPEN_SECTIONS else ""
-        return Problem(key=key, got=shown(value), expected=_expected_of(field_node, key), cure=cure)
+        return Problem(key=key, got=format_value(value), expected=_expected_of(field_node, key), cure=cure)
     return None
 
 
@@ -110,7 +110,7 @@ def _meaning(node: Any) -> str:
     return "".join(f" ({meaning.partition(';')[0]})" for meaning in meanings)
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return the value as a message has it."""
     if isinstance(value, float) and math.isnan(value):
         return "nan"

@@ -12,7 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import get_omega_conf_dumper
 
-from litune.config.assigning import assign, shown
+from litune.config.assigning import assign, format_value
 from litune.config.documents import read
 from litune.config.nodes import is_closed, node_at
 from litune.config.schema import BACKENDS, MISSING, OPEN_SECTIONS, Config
@@ -51,7 +51,7 @@ def from_plain(data: Mapping[str, Any]) -> DictConfig:
         config.backend = backend_schema(backend["name"])
         values["backend"] = backend
     elif backend not in (None, MISSING):
-        problems.append(Problem(key="backend", got=shown(backend), expected="a section with the backend's name"))
+        problems.append(Problem(key="backend", got=format_value(backend), expected="a section with the backend's name"))
     problems += [problem for key, value in _items(config, values) if (problem := assign(config, key, value))]
     if problems:
         raise InputError(problems)

@@ -33,7 +33,7 @@ class Document:
         """Return `FILE:LINE` of the key, or of the nearest key above it; the file alone where none is in it."""
         while key and key not in self.lines:
             key = key.rpartition(".")[0]
-        name = shown(self.path)
+        name = display_path(self.path)
         return f"{name}:{self.lines[key]}" if key else name
 
 
@@ -47,7 +47,7 @@ def leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield key, value
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """Return the path as a person would type it: relative where it lies below the current directory."""
     here = Path.cwd()
     absolute = here / path
@@ -57,7 +57,7 @@ def shown(path: Path) -> str:
 def read(path: Path, *, largest: int = 1 << 20) -> Document:
     """Read a YAML or JSON mapping of at most `largest` bytes; raise InputError with all that is wrong with the file."""
     text = _text(path, largest)
-    name = shown(path)
+    name = display_path(path)
     try:
         return _parsed(path, text, name)
     except yaml.MarkedYAMLError as error:
@@ -101,7 +101,7 @@ def _json(text: str) -> Any:
 
 
 def _text(path: Path, largest: int) -> str:
-    name = shown(path)
+    name = display_path(path)
     content = b""
     try:
         if path.is_dir():
@@ -135,7 +135,7 @@ def _nearest_file(path: Path) -> str | None:
         found = nearest(path.name, sorted(entry.name for entry in path.parent.iterdir() if entry.is_file()))
     except OSError:
         return None
-    return shown(path.parent / found) if found else None
+    return display_path(path.parent / found) if found else None
 
 
 def _syntax(name: str, line: int | None, error: yaml.YAMLError) -> Problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import litune
-from litune.config.documents import shown
+from litune.config.documents import display_path
 from litune.errors import InputError, Problem, nearest
 
 GROUP = "experiment"
@@ -45,7 +45,7 @@ def find(choice: str, config_dir: Path | None) -> Path:
         return Path(choice)
     if choice in files:
         return files[choice]
-    looked = ", ".join(shown(directory) for directory in directories(config_dir))
+    looked = ", ".join(display_path(directory) for directory in directories(config_dir))
     expected = f"one of {', '.join(sorted(files))}" if files else "the name of an experiment or the path of its YAML"
     raise InputError(
         Problem(

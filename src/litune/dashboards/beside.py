@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from litune.backends import View
-from litune.workers import limits
+from litune.workers import resources
 
 _GRACE = 5.0  # seconds
 
@@ -26,7 +26,7 @@ def opened(directory: Path, view: View) -> Iterator[None]:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a Ctrl-C in the terminal is the driver's business
-        preexec_fn=limits.die_with_parent,  # a system call, which takes no lock
+        preexec_fn=resources.die_with_parent,  # a system call, which takes no lock
     )
     assert process.stdout
     said = threading.Thread(target=_say, args=(process.stdout, view), daemon=True)

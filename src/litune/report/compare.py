@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from litune.errors import InputError, Problem
-from litune.report import compare_page, comparison, page
+from litune.report import compare_page, comparison_table, page
 from litune.report.console import describe, plain_console, sparkline
 from litune.report.facts import Facts, best_so_far, gather
 
@@ -24,7 +24,7 @@ def show_comparison(names: Sequence[str], out: str | None = None) -> int:
         return 0
     console = plain_console()
     console.print(_shown(runs))
-    for line in comparison.digests(runs):
+    for line in comparison_table.digests(runs):
         console.print(line, soft_wrap=True)
     sign = 1.0 if runs[0].objective.maximize else -1.0
     for run in runs:
@@ -36,8 +36,10 @@ def show_comparison(names: Sequence[str], out: str | None = None) -> int:
 
 
 def _shown(runs: Sequence[Facts]) -> Table:
-    head, rows = comparison.table(runs)
-    shown = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title=comparison.heading(runs))
+    head, rows = comparison_table.table(runs)
+    shown = Table(
+        box=None, pad_edge=False, header_style="bold", title_justify="left", title=comparison_table.heading(runs)
+    )
     shown.add_column("run", overflow="fold")
     for name in head[1:]:
         shown.add_column(name, no_wrap=True, justify="left" if name == "backend" else "right")

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from html import escape
 
-from litune.report import comparison, page, svg
+from litune.report import comparison_table, page, svg
 from litune.report.console import brief, describe
 from litune.report.facts import Facts, wall_seconds
 from litune.report.progress import improvements
@@ -20,7 +20,9 @@ Curve = list[tuple[float, float]]  # (trials or seconds so far, best score so fa
 def html(runs: Sequence[Facts]) -> str:
     """Return the whole page."""
     names = ", ".join(run.name for run in runs)
-    words = "".join(f"<p>{escape(line)}</p>" for line in [comparison.heading(runs), *comparison.digests(runs)])
+    words = "".join(
+        f"<p>{escape(line)}</p>" for line in [comparison_table.heading(runs), *comparison_table.digests(runs)]
+    )
     groups = grouped(runs)
     key = "; ".join(f"{_LINES[place % _STYLES]}: {label}" for place, label in enumerate(groups))
     if any(len(members) > 1 for members in groups.values()):
@@ -32,7 +34,7 @@ def html(runs: Sequence[Facts]) -> str:
     ]
     best = [[run.name, brief(run.board[0].score), describe(run.board[0].params)] for run in runs if run.board]
     parts = [
-        page.section("Runs", words + page.table(comparison.table(runs))),
+        page.section("Runs", words + page.table(comparison_table.table(runs))),
         page.section("The way to the best", page.grid(pictures)),
         page.section("Best params", page.table((["run", metric, "params"], best))),
     ]

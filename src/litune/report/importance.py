@@ -16,7 +16,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 
 from litune.report.facts import Facts
-from litune.space.distributions import shown
+from litune.space.distributions import optuna_params
 
 if TYPE_CHECKING:
     from optuna.importance import PedAnovaImportanceEvaluator
@@ -40,7 +40,7 @@ def importances(facts: Facts, samples: int = SAMPLES) -> list[Importance]:
 
     Without samples the percentiles are the share itself.
     """
-    held = [shown(facts.space, row.params) for row in facts.board]
+    held = [optuna_params(facts.space, row.params) for row in facts.board]
     if len(held) < FEWEST:
         return []
     everywhere = set.intersection(*(set(params) for params in held))

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from litune.config.documents import shown
+from litune.config.documents import display_path
 from litune.report.console import brief, uncut_console
 from litune.report.facts import gather, wall_seconds
 from litune.study.runs import OUTCOME
@@ -46,7 +46,7 @@ def show(jobs: Sequence[Job], root: Path) -> None:
         writer.writeheader()
         writer.writerows(rows)
     uncut_console().print(table)
-    print(f"the table: {shown(path)}")
+    print(f"the table: {display_path(path)}")
 
 
 def _swept(job: Job, jobs: Sequence[Job]) -> dict[str, str]:

@@ -55,7 +55,7 @@ class Progress:
             each = self._seconds / self._new
             left = each * max(0, self._study.plan.total - self._spent)
             words = [f"{60 / each:.3g} {self._unit}s/min", *words, f"about {clock(left)} left"]
-        limit = self._study.effort.timeout
+        limit = self._study.execution.timeout
         if limit is not None:
             words.append(f"{clock(max(0.0, limit - self._seconds))} left of search.timeout")
         return " · ".join(words)

@@ -8,7 +8,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from litune.config.documents import shown
+from litune.config.documents import display_path
 from litune.report import confirmed
 from litune.report.confirmed import Table
 from litune.report.console import brief, describe
@@ -99,7 +99,7 @@ def failures(facts: Facts) -> Table:
 def environment(facts: Facts) -> Table:
     """Return what the trial table is a function of, and what it was made with."""
     terms = facts.about["terms"]
-    rows: list[Sequence[str]] = [["run", shown(facts.directory)], ["experiment", str(facts.config.experiment)]]
+    rows: list[Sequence[str]] = [["run", display_path(facts.directory)], ["experiment", str(facts.config.experiment)]]
     rows += [["backend", str(facts.config.backend.name)], ["digest", facts.digest]]
     rows += [[name, str(facts.about[name])] for name in ("command", "commit") if facts.about.get(name)]
     rows += [[name.replace("_", " "), str(value)] for name, value in terms.items()]
@@ -109,7 +109,7 @@ def environment(facts: Facts) -> Table:
 
 def commands(facts: Facts) -> list[tuple[str, str]]:
     """Return (what for, command) of what one does next with the run."""
-    place = shlex.quote(shown(facts.directory))
+    place = shlex.quote(display_path(facts.directory))
     again = shlex.quote(f"{facts.name}-again")
     found = [
         ("the same search again; its last line must be the digest",

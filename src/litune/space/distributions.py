@@ -25,7 +25,7 @@ def distribution(latent: Latent) -> BaseDistribution:
     return CategoricalDistribution(range(int(latent.high) + 1))
 
 
-def shown(space: Space, params: Mapping[str, Any]) -> dict[str, tuple[BaseDistribution, Any]]:
+def optuna_params(space: Space, params: Mapping[str, Any]) -> dict[str, tuple[BaseDistribution, Any]]:
     """Return, for each param, a distribution that holds its value, as Optuna's own plots and dashboard want it."""
     held: dict[str, tuple[BaseDistribution, Any]] = {}
     for key in space.encode(params):

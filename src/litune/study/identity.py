@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from litune import steps
 from litune.algorithms.terms import Terms
-from litune.algorithms.transfer import EarlierRun
+from litune.algorithms.warm_start import EarlierRun
 from litune.config import config as configs
 from litune.errors import LedgerDamaged, Problem, StudyChanged
 from litune.parallelism import lag_of, threads_of

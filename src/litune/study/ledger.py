@@ -30,9 +30,9 @@ from optuna.trial import TrialState as OptunaState
 
 from litune import interrupts
 from litune.errors import LedgerDamaged, LedgerUnwritable, SearchAbsent
-from litune.space.distributions import shown
+from litune.space.distributions import optuna_params
 from litune.space.space import Space
-from litune.study import attribute, database
+from litune.study import database, encoding
 from litune.table import Span, TrialRow
 from litune.trial import Outcome, TrialState
 
@@ -74,7 +74,7 @@ def create(
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 optuna.load_study(study_name=name, storage=storage).set_metric_names([metric])
         if ATTRIBUTE not in storage.get_study_user_attrs(study):
-            storage.set_study_user_attr(study, ATTRIBUTE, attribute.of_study(about))
+            storage.set_study_user_attr(study, ATTRIBUTE, encoding.encode_study(about))
         return Ledger(url, name, storage)
 
 
@@ -150,7 +150,7 @@ class Ledger:
         self.rows[number] = row
         self._attributes.add(number)
         if row.ended:
-            columns = {"state": attribute.OPTUNA_STATE[row.state], "datetime_complete": _utc(time.time())}
+            columns = {"state": encoding.OPTUNA_STATE[row.state], "datetime_complete": _utc(time.time())}
             self._pending.append((_trials.update().where(_trials.c.trial_id == sa.bindparam("key")), number, [columns]))
             if row.score is not None:
                 stored, kind = models.TrialValueModel.value_to_stored_repr(row.score)
@@ -195,7 +195,7 @@ class Ledger:
         self._attributes.clear()
 
     def _text(self, number: int) -> str:
-        return attribute.of_row(self.rows[number], self._apart.get(number, {}))
+        return encoding.encode_row(self.rows[number], self._apart.get(number, {}))
 
     def close(self) -> None:
         """Commit and let go of the database."""
@@ -204,7 +204,7 @@ class Ledger:
 
     def _params_of(self, row: TrialRow, space: Space) -> None:
         rows, given_back = [], {}
-        for name, (distribution, value) in shown(space, row.params).items():
+        for name, (distribution, value) in optuna_params(space, row.params).items():
             given_back[name] = distribution.to_external_repr(distribution.to_internal_repr(value))
             columns = {"param_name": name, "param_value": distribution.to_internal_repr(value)}
             rows.append({**columns, "distribution_json": _as_text(repr(distribution), distribution)})
@@ -254,7 +254,7 @@ def _find_study(connection: sa.Connection, url: str, name: str) -> tuple[int, di
         raise database.absent(url, name, list(connection.scalars(sa.select(studies.c.study_name))))
     mine = (attributes.c.study_id == study) & (attributes.c.key == ATTRIBUTE)
     about = connection.scalar(sa.select(attributes.c.value_json).where(mine))
-    return study, attribute.study_of(about) if about else {}
+    return study, encoding.decode_study(about) if about else {}
 
 
 _Rows = dict[int, TrialRow]
@@ -283,7 +283,7 @@ def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], _Rows,
     ids, rows, apart = {}, {}, {}
     for key, number, state, start, value in found:
         curve = dict(sorted(history[key].items()))
-        row = attribute.row_of(attributes.get(key), number, state, _seconds(start), value, curve, params[key])
+        row = encoding.decode_row(attributes.get(key), number, state, _seconds(start), value, curve, params[key])
         ids[number], rows[number], apart[number] = key, row, _changed(row.params, params[key])
     if sorted(rows) != list(range(len(rows))):
         raise LedgerDamaged(f"the ledger lacks trial {min(set(range(len(rows))) - set(rows))}")

@@ -26,8 +26,8 @@ from omegaconf import DictConfig
 
 from litune import steps
 from litune.algorithms import auto
-from litune.algorithms.terms import Effort
-from litune.algorithms.transfer import LEARNING, EarlierRun, learn
+from litune.algorithms.terms import Execution
+from litune.algorithms.warm_start import LEARNING, EarlierRun, learn
 from litune.config import config as configs
 from litune.errors import InputError, LedgerDamaged, Problem, nearest
 from litune.parallelism import devices_a_trial, gpus_of, parallel_of
@@ -119,7 +119,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         begun=any((directory / "trials").iterdir()),
     )
     terms = identity.same_search(ledger.about, about, config, directory)
-    effort = Effort(
+    execution = Execution(
         trials=steps.trials_in_all(config),
         parallel=parallel_of(config),
         steps=steps.steps_in_all(config),
@@ -139,7 +139,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         space=space,
         objective=objective,
         terms=terms,
-        effort=effort,
+        execution=execution,
         ledger=ledger,
         directory=directory,
         earlier=before,

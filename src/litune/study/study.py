@@ -18,8 +18,8 @@ from litune import interrupts
 from litune.algorithms import by_name as algorithms
 from litune.algorithms.decision import Decision
 from litune.algorithms.prune import prune_below
-from litune.algorithms.terms import Effort, Terms
-from litune.algorithms.transfer import EarlierRun
+from litune.algorithms.terms import Execution, Terms
+from litune.algorithms.warm_start import EarlierRun
 from litune.objective import Objective
 from litune.space.space import Space
 from litune.study import failures
@@ -41,26 +41,26 @@ class Study:
         space: Space,
         objective: Objective,
         terms: Terms,
-        effort: Effort,
+        execution: Execution,
         ledger: Ledger,
         directory: Path,
         earlier: Sequence[EarlierRun] = (),
         why: str = "",
     ) -> None:
         self.config, self.space, self.objective, self.earlier = config, space, objective, earlier
-        self.terms, self.effort, self.directory = terms, effort, directory
+        self.terms, self.execution, self.directory = terms, execution, directory
         self.why = why  # why this algorithm, if `auto` chose it
-        self.parallel = effort.parallel
+        self.parallel = execution.parallel
         self.running: dict[int, Job] = {}
         self.stopped = ""  # why no further trial is started, if that was decided before the last one
         self.began = time.monotonic()
         self._ledger = ledger
         known = [trial for run in earlier for trial in run.trials]
-        self.plan = algorithms.plan(terms, effort, space, ledger.rows, maximize=objective.maximize, earlier=known)
-        alike = effort.reuse and not terms.seed_per_trial and terms.algorithm != "repeat"
+        self.plan = algorithms.plan(terms, execution, space, ledger.rows, maximize=objective.maximize, earlier=known)
+        alike = execution.reuse and not terms.seed_per_trial and terms.algorithm != "repeat"
         self._duplicates = Duplicates(objective, ledger.rows) if alike else None
         self._dropped: set[int] = set()  # trials whose checkpoints are gone
-        self._alike = failures.Alike(effort.equal_failures)
+        self._alike = failures.Alike(execution.equal_failures)
         # interrupted trials, to be run again under their number
         self._again = deque(number for number, row in sorted(self.rows.items()) if not (row.ended or row.resting))
 
@@ -82,7 +82,7 @@ class Study:
     @property
     def seconds_left(self) -> float | None:
         """How long the search may go on; None without search.timeout."""
-        return None if self.effort.timeout is None else self.began + self.effort.timeout - time.monotonic()
+        return None if self.execution.timeout is None else self.began + self.execution.timeout - time.monotonic()
 
     @property
     def overdue(self) -> bool:
@@ -137,12 +137,12 @@ class Study:
             self._ledger.report(number, step, float(value))
 
     def tell(self, number: int, outcome: Outcome, *, final: bool = False) -> None:
-        """Take note of how a trial ended; one that failed is run again as `effort.retries` says, unless `final`."""
+        """Take note of how a trial ended; one that failed is run again as `execution.retries` says, unless `final`."""
         if self.running.pop(number, None) is None:
             return
         row = self._ledger.rows[number]
         if outcome.failure:
-            if not final and (retry := failures.again(row, outcome.failure, self.effort.retries)):
+            if not final and (retry := failures.again(row, outcome.failure, self.execution.retries)):
                 self._ledger.start(retry, self.space)
                 self._again.append(number)
                 return
@@ -190,7 +190,7 @@ class Study:
         return board[0] if board else None
 
     def _spent_out(self) -> bool:
-        most = self.effort.seconds
+        most = self.execution.seconds
         return most is not None and sum(row.seconds for row in self.rows.values() if row.reused is None) >= most
 
     def _carry_out(self, number: int, decision: Decision) -> Job:
@@ -221,7 +221,7 @@ class Study:
             number: self.rows[number].history for number in visible if self.rows[number].state is not TrialState.FAILED
         }
         devices = self._free_devices()
-        limit = self.effort.trial_timeout
+        limit = self.execution.trial_timeout
         job = Job(
             number=row.number,
             params=row.params,
@@ -240,23 +240,25 @@ class Study:
             start=row.legs[-2].until if len(row.legs) > 1 else 0,
             until=row.legs[-1].until if row.legs and row.legs[-1].until < self.terms.max_steps else None,
             timeout=None if limit is None else max(_LEAST, limit - row.seconds),
-            memory_gb=self.effort.memory_gb,
+            memory_gb=self.execution.memory_gb,
             devices=devices,
         )
         self.running[row.number] = job
         return job
 
     def _free_devices(self) -> tuple[int, ...] | None:
-        if not self.effort.devices:
+        if not self.execution.devices:
             return None
         used = Counter(device for job in self.running.values() for device in job.devices or ())
-        freest = sorted(self.effort.devices, key=lambda device: (used[device], device))
-        return tuple(sorted(freest[: self.effort.devices_a_trial]))
+        freest = sorted(self.execution.devices, key=lambda device: (used[device], device))
+        return tuple(sorted(freest[: self.execution.devices_a_trial]))
 
     def _drop_checkpoints(self) -> None:
         ended = (row for row in self.rows.values() if row.ended)
         board = leaderboard(ended, maximize=self.objective.maximize)
-        kept = {row.reused if row.reused is not None else row.number for row in board[: self.effort.keep_checkpoints]}
+        kept = {
+            row.reused if row.reused is not None else row.number for row in board[: self.execution.keep_checkpoints]
+        }
         for row in self.rows.values():
             if row.ended and row.number not in kept and row.number not in self._dropped:
                 shutil.rmtree(self.directory / "trials" / f"{row.number:04d}" / CHECKPOINTS, ignore_errors=True)
@@ -266,4 +268,4 @@ class Study:
         """End the search when the first trials of this command failed alike, and none ever came to an end."""
         alike = self._alike.note(outcome.failure)
         if alike and outcome.failure and all(row.failure for row in self.rows.values() if row.ended):
-            self.stopped = f"the first {self.effort.equal_failures} trials failed alike"
+            self.stopped = f"the first {self.execution.equal_failures} trials failed alike"

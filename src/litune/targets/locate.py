@@ -27,7 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from litune.config.documents import shown
+from litune.config.documents import display_path
 from litune.errors import InputError, Problem, nearest
 
 MAIN = "__main__"
@@ -237,7 +237,7 @@ def _broken(path: str, error: BaseException) -> Problem:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
         own = [frame for frame in frames if is_own_file(Path(frame.filename))]
         file, line = ((own or frames)[-1].filename, (own or frames)[-1].lineno) if frames else (path, None)
-    place = f"{shown(Path(file))}:{line}" if line else file
+    place = f"{display_path(Path(file))}:{line}" if line else file
     hider = _hider(error)
     cure = f"rename {hider}, which hides a library" if hider else f"{place}: {said}"
     return Problem(got=path, expected="a module that can be imported", cure=cure)
@@ -250,7 +250,7 @@ def _hider(error: BaseException) -> str:
     if not (isinstance(error, ModuleNotFoundError) and dot and file == Path.cwd() / f"{package}.py"):
         return ""
     known = package in sys.stdlib_module_names or package in importlib.metadata.packages_distributions()
-    return shown(file) if known else ""
+    return display_path(file) if known else ""
 
 
 def _refused(path: str, target: Any, trusted: frozenset[str], here: str) -> Problem | None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from litune.config import assigning, nodes
 from litune.config import config as configs
-from litune.config import nodes
 from litune.config.schema import GROUPS
 from litune.errors import InputError, Problem, nearest
-from litune.targets import twins
+from litune.targets import lightning_packages
 from litune.targets.locate import locate, trust
 from litune.targets.signatures import TARGET, Mismatch, conform, signature
 
@@ -37,7 +37,7 @@ def check(config: DictConfig) -> list[Problem]:
     problems: list[Problem] = []
     for key, section, extra in _sections(config):
         problems += _bind(section, key, extra)[1] or _wrong_kind(section, key)
-    problems += twins.misfits((key, section) for key, section, _ in _sections(config))
+    problems += lightning_packages.misfits((key, section) for key, section, _ in _sections(config))
     return list(dict.fromkeys(_as_written(config, problem) for problem in problems))
 
 
@@ -62,10 +62,10 @@ def typed(config: DictConfig) -> DictConfig:
         values.update({f"{key}.{name}": value for name, value in arguments.items() if _changed(value, section[name])})
     if problems:
         raise InputError(dict.fromkeys(_as_written(config, problem) for problem in problems))
-    package = twins.of_model(config.model[TARGET])
+    package = lightning_packages.of_model(config.model[TARGET])
     for key, section, _ in sections:
-        if (twin := twins.twin(section[TARGET], package)) != section[TARGET]:
-            values[f"{key}.{TARGET}"] = twin
+        if (meant := lightning_packages.in_package(section[TARGET], package)) != section[TARGET]:
+            values[f"{key}.{TARGET}"] = meant
     return configs.replaced(config, values) if values else config
 
 
@@ -128,7 +128,7 @@ def _bind(section: Any, key: str, extra: set[str]) -> tuple[dict[str, Any], list
         try:
             bound[name] = conform(value, argument) if argument else value
         except Mismatch as mismatch:
-            problems.append(Problem(key=_key(key, name), got=_shown(value), expected=str(mismatch)))
+            problems.append(Problem(key=_key(key, name), got=assigning.format_value(value), expected=str(mismatch)))
         problems += _nested(value, _key(key, name))
     if not section.get("_partial_") and not section.get("_args_"):
         missing = [a.name for a in accepted.arguments.values() if a.required and a.name not in {*given, *extra}]

@@ -25,7 +25,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from litune.errors import LituneError
-from litune.workers import limits
+from litune.workers import resources
 
 T = TypeVar("T")
 _RANK = "LOCAL_RANK"  # set: the processes exist, as torchrun and Lightning agreed
@@ -47,7 +47,7 @@ def count(trainer: DictConfig) -> int:
     """Return how many processes the training needs that are not there yet."""
     if _RANK in os.environ or trainer.num_nodes > 1:
         return 1  # started by torchrun, SLURM or the like
-    devices, gpus = trainer.devices, len(limits.gpus()) if trainer.accelerator in ("auto", "gpu", "cuda") else 0
+    devices, gpus = trainer.devices, len(resources.gpus()) if trainer.accelerator in ("auto", "gpu", "cuda") else 0
     if not isinstance(devices, (int, str)):
         return len(devices)
     if str(devices) in ("auto", "-1"):
@@ -101,7 +101,7 @@ def _joined(rank: int, ranks: int, folder: Path) -> Iterator[None]:
     os.environ[_RANK] = str(rank)
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     rank_zero_only.rank = rank  # type: ignore[attr-defined] # set so by Lightning too
-    devices = "cpu:gloo,cuda:nccl" if limits.gpus() else "gloo"
+    devices = "cpu:gloo,cuda:nccl" if resources.gpus() else "gloo"
     meeting = f"file://{folder}/meeting"
     torch.distributed.init_process_group(devices, init_method=meeting, rank=rank, world_size=ranks)
     try:
@@ -123,7 +123,7 @@ def _fork(rank: int, ranks: int, folder: Path, work: Callable[[], object]) -> _P
 def _be_peer(rank: int, ranks: int, folder: Path, work: Callable[[], object], said: Path, parent: int) -> NoReturn:
     status = 1
     try:
-        limits.die_with_parent(parent)
+        resources.die_with_parent(parent)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 is interrupted, and ends this process
         with _joined(rank, ranks, folder):

@@ -22,12 +22,12 @@ from omegaconf import DictConfig
 
 from litune.config import config as configs
 from litune.objective import Objective
-from litune.targets import functions, targets, twins
+from litune.targets import functions, lightning_packages, targets
 from litune.targets.locate import locate
 from litune.training import loggers, ranks
-from litune.training.continuing import Marks, fingerprint
+from litune.training.optimizer_options import OptimizerOptions
 from litune.training.reporting import EpochSeeds, LastEpoch, Report
-from litune.training.retune import Retune
+from litune.training.resume import ResumeMarks, fingerprint
 from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, TrialState
 
 # Lightning 2.6 asks torch's pytree in a way that torch >= 2.9 deprecates; nothing that a user could change
@@ -68,12 +68,14 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
     data = targets.instantiate(config.data) if config.data else None
     report = with_callback(lightning, Report)(trial, objective.metric)
     seeds = with_callback(lightning, EpochSeeds)(config.seed, _seed)
-    marks = with_callback(lightning, Marks)(of)
+    marks = with_callback(lightning, ResumeMarks)(of)
     told = with_callback(lightning, loggers.Hyperparameters)(
         made_of, trial.params, objective.metric, lambda: _score(report, objective)
     )
     checkpoints, callbacks = build_callbacks(config, lightning, trial.directory, report)
-    continued = [with_callback(lightning, Retune)(configs.plain(config.optimizer), of)] if trial.checkpoint else []
+    continued = (
+        [with_callback(lightning, OptimizerOptions)(configs.plain(config.optimizer), of)] if trial.checkpoint else []
+    )
     with loggers.opened(config, trial) as opened:
         trainer = build_trainer(
             config, lightning, trial.directory, opened, [seeds, report, marks, told, *continued, *callbacks]
@@ -135,7 +137,7 @@ def _ending(report: Report, metric: str) -> tuple[TrialState, Failure | None]:
 
 def lightning_of(config: DictConfig) -> Any:
     """Return the Lightning package that the model is made of, quiet: `pytorch_lightning` or `lightning.pytorch`."""
-    lightning = importlib.import_module(twins.of_model(config.model._target_))
+    lightning = importlib.import_module(lightning_packages.of_model(config.model._target_))
     logger = logging.getLogger(lightning.__name__)
     if logger.level != logging.WARNING:  # setting it goes through every logger that there is
         logger.setLevel(logging.WARNING)  # without its advertisements and its goodbye

@@ -32,18 +32,18 @@ def execute(job: Job, send: Send, *, last: bool = False) -> Outcome:
     config: Any = None
     try:
         from litune.config import config as configs
-        from litune.training import continuing
+        from litune.training import resume
         from litune.training.training import run_trial
-        from litune.workers import limits
+        from litune.workers import resources
 
-        limits.use_threads(job.threads)
+        resources.use_threads(job.threads)
         config = configs.merge(base_config(job), {**job.params, "seed": job.seed}, keep=not last)
         objective = configs.objective(config)
         directory = Path(job.directory)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "config.yaml").write_text(configs.snapshot(config))
         if (job.attempt or job.start) and not job.checkpoint:
-            left = continuing.find(directory, config)
+            left = resume.find(directory, config)
             if left:
                 job = replace(job, checkpoint=left.checkpoint)
                 history.update(left.history)

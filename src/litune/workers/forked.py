@@ -15,7 +15,7 @@ from typing import Any
 
 from litune import processes
 from litune.trial import Job
-from litune.workers import limits
+from litune.workers import resources
 from litune.workers.child import execute
 
 _PATIENCE = 5.0  # seconds for a child to take its job: one that somebody has stopped does not
@@ -26,24 +26,24 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Forked:
-    """The child as its parent has it: `desk` is where it waits for its work."""
+    """The child as its parent has it: it waits at `work` for its job."""
 
     pid: int
-    desk: socket.socket
+    work: socket.socket
 
     def hand(self, job: Job, connection: socket.socket) -> None:
         """Have it run the job's trial, and tell this connection of it; OSError if the child is gone, or stopped."""
-        with self.desk:
-            socket.send_fds(self.desk, [b"j"], [connection.fileno()])
-            self.desk.sendall(json.dumps(job.to_json()).encode())
-            self.desk.shutdown(socket.SHUT_WR)
-            if self.desk.recv(1) != _TAKEN:
+        with self.work:
+            socket.send_fds(self.work, [b"j"], [connection.fileno()])
+            self.work.sendall(json.dumps(job.to_json()).encode())
+            self.work.shutdown(socket.SHUT_WR)
+            if self.work.recv(1) != _TAKEN:
                 raise ConnectionResetError
 
     def end(self) -> None:
         """End one that has no work, and wait until it is gone."""
-        self.desk.close()
-        limits.kill_group(self.pid)
+        self.work.close()
+        resources.kill_group(self.pid)
         os.waitpid(self.pid, 0)
 
 
@@ -51,7 +51,7 @@ def fork(leave: Callable[[], None]) -> Forked:
     """Fork a child, which lets go of what is its parent's by `leave`."""
     sys.stdout.flush()
     sys.stderr.flush()
-    limits.rest_threads()  # of a user's setup that has computed something
+    resources.rest_threads()  # of a user's setup that has computed something
     ours, theirs = socket.socketpair()
     ours.settimeout(_PATIENCE)
     parent = os.getpid()
@@ -62,20 +62,20 @@ def fork(leave: Callable[[], None]) -> Forked:
     theirs.close()
     with contextlib.suppress(OSError):  # the child does the same; whoever is first
         os.setpgid(pid, pid)
-    return Forked(pid=pid, desk=ours)
+    return Forked(pid=pid, work=ours)
 
 
-def _live(desk: socket.socket, parent: int, leave: Callable[[], None]) -> None:
+def _live(work: socket.socket, parent: int, leave: Callable[[], None]) -> None:
     status = 1
     try:
         os.setpgid(0, 0)
-        limits.die_with_parent(parent)
+        resources.die_with_parent(parent)
         processes.adopt_orphans()  # what it leaves behind is the warm parent's at its end, never another trial's
-        os.register_at_fork(after_in_child=limits.die_with_parent)
+        os.register_at_fork(after_in_child=resources.die_with_parent)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         leave()
-        status = _wait(desk)
+        status = _wait(work)
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
@@ -83,14 +83,14 @@ def _live(desk: socket.socket, parent: int, leave: Callable[[], None]) -> None:
         os._exit(status)
 
 
-def _wait(desk: socket.socket) -> int:
+def _wait(work: socket.socket) -> int:
     """Wait for the job, and run its trial; return the exit code."""
-    with desk, desk.makefile() as text:
-        _, fds, _, _ = socket.recv_fds(desk, 1, 1)
+    with work, work.makefile() as text:
+        _, fds, _, _ = socket.recv_fds(work, 1, 1)
         if not fds:  # the parent has no job for it
             return 0
         job = Job.from_json(json.load(text))
-        desk.sendall(_TAKEN)
+        work.sendall(_TAKEN)
     os.set_inheritable(fds[0], False)  # else what the trial starts holds the connection open
     connection = socket.socket(fileno=fds[0])
     connection.setblocking(True)
@@ -109,8 +109,8 @@ def _run_trial(job: Job, connection: socket.socket) -> None:
     # a child may touch CUDA, and the check that must not is asked for at every step of an optimizer
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     os.environ[processes.MARK] = job.directory
-    limits.use_devices(job.devices)
-    limits.use_memory(job.memory_gb)
+    resources.use_devices(job.devices)
+    resources.use_memory(job.memory_gb)
 
     def send(message: Message) -> None:
         connection.sendall(json.dumps(message).encode() + b"\n")

@@ -21,7 +21,7 @@ from typing import Any
 
 from litune import processes
 from litune.trial import FailureClass, Job
-from litune.workers import limits
+from litune.workers import resources
 from litune.workers.child import base_config, failed
 from litune.workers.forked import Forked, fork
 
@@ -134,7 +134,7 @@ class Parent:
             self._selector.unregister(connection)
             if client.pid:
                 client.ended_by = "client"
-                limits.kill_group(client.pid)
+                resources.kill_group(client.pid)
             else:
                 self._forget(client)
             return
@@ -169,7 +169,7 @@ class Parent:
         for client in [client for client in self._clients.values() if client.pid]:
             pid, status = os.waitpid(client.pid, os.WNOHANG)
             if pid:
-                limits.kill_group(pid)  # what the trial started and left behind, if it stayed in the group
+                resources.kill_group(pid)  # what the trial started and left behind, if it stayed in the group
                 others = [other.pid for other in self._clients.values() if other is not client]
                 processes.end_descendants(but=[*others, *([self._next.pid] if self._next else [])])
                 self._say_goodbye(client, os.waitstatus_to_exitcode(status))
@@ -212,4 +212,4 @@ class Parent:
             if client.pid and client.timeout and now > client.started + client.timeout:
                 over = now - client.started - client.timeout
                 client.ended_by = "deadline"
-                limits.kill_group(client.pid, signal.SIGKILL if over > GRACE else signal.SIGTERM)
+                resources.kill_group(client.pid, signal.SIGKILL if over > GRACE else signal.SIGTERM)

@@ -14,7 +14,7 @@ from typing import Any
 
 from litune import interrupts, processes
 from litune.trial import FailureClass, Job
-from litune.workers import limits
+from litune.workers import resources
 from litune.workers.child import failed
 from litune.workers.parent import LISTEN, Message, Parent, Warm, warmed
 
@@ -137,7 +137,7 @@ class Workers:
     def _fork(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         driver = os.getpid()
-        limits.rest_threads()  # of a script or notebook that has computed something
+        resources.rest_threads()  # of a script or notebook that has computed something
         self._parent = os.fork()
         if self._parent == 0:
             ours.close()
@@ -162,11 +162,11 @@ def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
         os.setpgid(0, 0)  # a Ctrl-C in the terminal is the driver's business
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         interrupts.leave_to_parent()
-        limits.die_with_parent(driver)
+        resources.die_with_parent(driver)
         os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
         for answer in warmed(warm):
             control.send(json.dumps(answer).encode())
-        limits.outlive_parent()  # the closed control connection tells it, and it ends its children first
+        resources.outlive_parent()  # the closed control connection tells it, and it ends its children first
         Parent(control).serve()
         status = 0
     finally:

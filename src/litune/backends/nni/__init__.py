@@ -1,15 +1,15 @@
 """NNI 3.0: its manager starts the trials and shows its page; what is tried, recorded and meant is litune's own.
 
-desk.py      the driver's side of it all: whose trial a client is, and what the study makes of it
-launch.py    NNI's manager, started with patience (patience.js), confined (loopback.js), watched (watch.js) and ended
-tuner.py     the tuner that NNI loads: a proxy of the driver
-trial.py     the command that NNI starts a trial by: a thin client of the driver
-drivers.py   the driver of an experiment that nnictl started
-alone.py     a trial of nnictl's without a driver
-wire.py      JSON lines over the run's Unix socket
-rest.py      the manager's HTTP interface, as trials use it
-checks.py    what NNI accepts silently, found before it starts
-env.py       the variable that loads loopback.js
+server.py      the driver's side of it all: whose trial a client is, and what the study makes of it
+launch.py      NNI's manager, started with patience (patience.js), confined (loopback.js), watched (watch.js) and ended
+tuner.py       the tuner that NNI loads: a proxy of the driver
+trial.py       the command that NNI starts a trial by: a thin client of the driver
+drivers.py     the driver of an experiment that nnictl started
+driverless.py  a trial of nnictl's without a driver
+wire.py        JSON lines over the run's Unix socket
+rest.py        the manager's HTTP interface, as trials use it
+checks.py      what NNI accepts silently, found before it starts
+env.py         the variable that loads loopback.js
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from litune.backends import View
-    from litune.backends.nni.desk import Desk
     from litune.backends.nni.rest import Manager
+    from litune.backends.nni.server import TrialServer
     from litune.space.space import Space
     from litune.study.study import Study
     from litune.workers.pool import Workers
@@ -70,40 +70,40 @@ def run(study: Study, workers: Workers, view: View) -> None:
 
 def _command(study: Study, workers: Workers, view: View, config: DictConfig) -> None:
     from litune.backends.nni import launch
-    from litune.backends.nni.desk import Desk, Draws
+    from litune.backends.nni.server import Draws, TrialServer
 
     suggests = not config.backend.tuner
     draws = Draws(by_study=suggests, ahead=launch.ahead_of(config), limit=study.plan.total)
     with launch.started(config, study.space) as launched:
-        desk = Desk(study, workers, view, launched.manager, launched.listener, draws=draws)
+        server = TrialServer(study, workers, view, launched.manager, launched.listener, draws=draws)
         try:
             view.say(f"NNI's page: {launched.manager.url}")
             looked = time.monotonic()
             while not study.done:
-                desk.turn(_TURN)
+                server.turn(_TURN)
                 launched.check()
                 if time.monotonic() - looked > _LOOK:
                     looked = time.monotonic()
                     status = launched.status()
-                    if not suggests and not desk.busy and status in _NO_MORE:
+                    if not suggests and not server.busy and status in _NO_MORE:
                         break
-            _settle(desk, launched.manager)
+            _settle(server, launched.manager)
             if config.backend.keep_ui:
                 launched.kept = True
                 view.say(f"NNI's page stays at {launched.manager.url}; end it with: nnictl stop {launched.experiment}")
         finally:
-            launched.tuner = desk.tuner.peer()[0] if desk.tuner else None
-            desk.dismiss(keep=launched.kept)
+            launched.tuner = server.tuner.peer()[0] if server.tuner else None
+            server.dismiss(keep=launched.kept)
             if not launched.kept:
                 launched.stop()
-            desk.close()
+            server.close()
 
 
-def _settle(desk: Desk, manager: Manager) -> None:
+def _settle(server: TrialServer, manager: Manager) -> None:
     """Let NNI's record come level with ours, if its manager still answers: it looks at its trials twice a second."""
     deadline = time.monotonic() + _SETTLED
     while time.monotonic() < deadline:
-        desk.turn(_TURN / 4)
+        server.turn(_TURN / 4)
         try:
             counts = {line["trialJobStatus"]: line["trialJobNumber"] for line in manager.get("/job-statistics")}
         except OSError:
@@ -114,10 +114,10 @@ def _settle(desk: Desk, manager: Manager) -> None:
 
 def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
     from litune.backends.nni import wire
-    from litune.backends.nni.desk import Desk, Draws
     from litune.backends.nni.rest import Manager
+    from litune.backends.nni.server import Draws, TrialServer
     from litune.errors import SearchFailed
-    from litune.workers.limits import kill_group
+    from litune.workers.resources import kill_group
 
     manager = Manager(url)
     try:
@@ -127,17 +127,17 @@ def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
     tuner = experiment.get("tuner") or {}
     once = str(tuner.get("name")).lower() == "gridsearch"
     listener = wire.listen(str(study.directory))
-    desk = Desk(study, workers, view, manager, listener, draws=Draws(by_study=False, once=once))
+    server = TrialServer(study, workers, view, manager, listener, draws=Draws(by_study=False, once=once))
     looked = time.monotonic()
     try:
-        while desk.busy or time.monotonic() - desk.last_use < _IDLE:
-            desk.turn(_TURN)
+        while server.busy or time.monotonic() - server.last_use < _IDLE:
+            server.turn(_TURN)
             if time.monotonic() - looked > _LOOK:
                 looked = time.monotonic()
                 if not manager.alive():
                     break
     finally:
-        desk.close()
+        server.close()
         listener.close()
-        if desk.group is not None and not manager.alive():
-            kill_group(desk.group)  # a tuner that outlives its manager would disturb the experiment's next one
+        if server.group is not None and not manager.alive():
+            kill_group(server.group)  # a tuner that outlives its manager would disturb the experiment's next one

@@ -27,7 +27,7 @@ SPACE = "nni_space.json"
 NONE = "driverless"  # a file that says that no driver can be had here, so that later trials need not try
 
 
-def reach(arguments: Sequence[str], manager: Manager) -> wire.Line | None:
+def reach(arguments: Sequence[str], manager: Manager) -> wire.Connection | None:
     """Connect to the experiment's driver, started if need be; None where none can be had.
 
     SystemExit where the trial command's own arguments are wrong.
@@ -68,7 +68,7 @@ def overrides(arguments: Sequence[str], manager: Manager) -> list[str]:
     return [*_as_nni_has_it(manager, directory), *arguments, *own]
 
 
-def _start(arguments: Sequence[str], manager: Manager, directory: Path) -> wire.Line | None:
+def _start(arguments: Sequence[str], manager: Manager, directory: Path) -> wire.Connection | None:
     command = [sys.executable, "-m", "litune", "search", *overrides(arguments, manager)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NNI_")}
     log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

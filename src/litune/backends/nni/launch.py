@@ -28,7 +28,7 @@ from litune.space.space import Space
 from litune.space.space_file import dump
 from litune.steps import trials_in_all
 from litune.study import identity
-from litune.workers.limits import kill_group
+from litune.workers.resources import kill_group
 
 FIRST_PORT = 8080
 DIRECTIONS = {"max": "maximize", "min": "minimize"}

@@ -62,14 +62,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _alone(arguments: list[str], channel: TrialChannel, trial: str) -> int:
-    from litune.backends.nni import alone, drivers
+    from litune.backends.nni import driverless, drivers
     from litune.errors import InputError
 
     for number in _SIGNALS:  # a trial that is ended by one stays interrupted in the ledger, to be run again
         signal.signal(number, signal.SIG_DFL)
     print("no driver can be had: the trial runs in the process that NNI started", file=sys.stderr, flush=True)
     try:
-        return alone.run(drivers.overrides(arguments, channel.manager), channel, trial)
+        return driverless.run(drivers.overrides(arguments, channel.manager), channel, trial)
     except InputError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -79,7 +79,7 @@ def _stop(number: int, _frame: object) -> NoReturn:
     raise _Stopped(number)
 
 
-def _follow(driver: wire.Line, channel: TrialChannel) -> int:
+def _follow(driver: wire.Connection, channel: TrialChannel) -> int:
     parameter_id = None
     for message in driver.messages():
         if message["type"] == "start":
@@ -99,7 +99,7 @@ def _follow(driver: wire.Line, channel: TrialChannel) -> int:
     return 1
 
 
-def _take_leave(driver: wire.Line, channel: TrialChannel) -> None:
+def _take_leave(driver: wire.Connection, channel: TrialChannel) -> None:
     """Have the driver end the trial: pruned if an assessor wants it, to be run again if the whole experiment stops."""
     try:
         stopping = channel.manager.get("/check-status")["status"] in ("STOPPING", "STOPPED")

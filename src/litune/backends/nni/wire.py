@@ -18,7 +18,7 @@ RUN = "LITUNE_NNI_RUN"  # the variable that names the run directory to what the 
 Message = dict[str, Any]
 
 
-class Line:
+class Connection:
     """One end of a connection; messages are JSON values, one a line."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -77,7 +77,7 @@ def listen(directory: str) -> socket.socket:
     return listener
 
 
-def connect(directory: str) -> Line:
+def connect(directory: str) -> Connection:
     """Connect to the listener of a run directory; OSError where there is none."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -86,7 +86,7 @@ def connect(directory: str) -> Line:
     except OSError:
         connection.close()
         raise
-    return Line(connection)
+    return Connection(connection)
 
 
 @contextlib.contextmanager

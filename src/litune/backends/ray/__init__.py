@@ -8,7 +8,7 @@ tuning.py      the Tune run: the searcher and stopper that it asks speak with th
 native.py      searchers and schedulers of Ray's own, by name, on our space
 population.py  trials that go on with other params: pbt, pb2
 trainable.py   what runs in an actor: a thin client of the warm parent on its node
-nursery.py     the warm parent of a node that is not the driver's
+node_parent.py the warm parent of a node that is not the driver's
 checks.py      what can be told to be wrong before Ray starts
 """
 

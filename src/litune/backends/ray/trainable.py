@@ -14,7 +14,7 @@ from typing import Any
 
 from ray import get_gpu_ids, get_runtime_context, tune
 
-from litune.backends.ray import nursery
+from litune.backends.ray import node_parent
 from litune.steps import steps_of
 from litune.trial import CHECKPOINTS, FailureClass, Job, Outcome, TrialState
 from litune.workers.child import failed
@@ -153,10 +153,10 @@ def _connect(job: Job, home: Mapping[str, Any]) -> socket.socket:
     """Connect to the driver's own warm parent where it is on this node, else to this node's."""
     if home["node"] == _node():
         try:
-            return nursery.connect(home["directory"])
+            return node_parent.connect(home["directory"])
         except OSError:
             pass  # a driver that is a client of this cluster, on another machine
-    return nursery.connect(nursery.of_node(_node(), job.config, home["space"]))
+    return node_parent.connect(node_parent.of_node(_node(), job.config, home["space"]))
 
 
 def _node() -> str:

@@ -14,7 +14,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from litune.backends import View
-from litune.backends.ray import checks, native, nursery
+from litune.backends.ray import checks, native, node_parent
 from litune.backends.ray.trainable import ABOUT, MESSAGES, OBJECTIVE, train
 from litune.errors import SearchFailed
 from litune.space.space_file import dump
@@ -102,14 +102,14 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
             self._suggest.ended(trial_id, outcome)
 
 
-class Turn(tune.Stopper):  # type: ignore[misc]  # Ray has no types
+class SearchStopper(tune.Stopper):  # type: ignore[misc]  # Ray has no types
     """A turn of Tune's loop: ledger made durable, picture drawn, parent looked at, what comes next decided."""
 
-    def __init__(self, study: Study, view: View, parent: Parent, *, decides: bool) -> None:
+    def __init__(self, study: Study, view: View, parent: SharedParent, *, decides: bool) -> None:
         self._study, self._view, self._parent = study, view, parent
         self._decides = decides  # whether the study does, not a searcher of Ray's
 
-    def __deepcopy__(self, _memo: object) -> Turn:
+    def __deepcopy__(self, _memo: object) -> SearchStopper:
         """Return itself, as there is one study."""
         return self
 
@@ -133,14 +133,14 @@ class Turn(tune.Stopper):  # type: ignore[misc]  # Ray has no types
         return False
 
 
-class Parent:
+class SharedParent:
     """The driver's own warm parent, opened to the trials of this Ray node, and replaced when somebody kills it."""
 
     def __init__(self, workers: Workers, study: Study) -> None:
         self._directory = study.directory
-        self._listener = nursery.listen(str(study.directory))
+        self._listener = node_parent.listen(str(study.directory))
         workers.listen(self._listener)
-        self._workers: Workers | nursery.Nursery = workers
+        self._workers: Workers | node_parent.ParentProcess = workers
         self._about = (study.config, dump(study.space))
         self._looked = time.monotonic()
 
@@ -150,13 +150,13 @@ class Parent:
             return
         self._looked = time.monotonic()
         if not self._workers.alive():
-            self._workers = nursery.Nursery(self._listener, *self._about)
+            self._workers = node_parent.ParentProcess(self._listener, *self._about)
 
     def close(self) -> None:
         """Close and remove the socket, and end a parent that was started here."""
         self._listener.close()
-        (self._directory / nursery.SOCKET).unlink(missing_ok=True)
-        if isinstance(self._workers, nursery.Nursery):
+        (self._directory / node_parent.SOCKET).unlink(missing_ok=True)
+        if isinstance(self._workers, node_parent.ParentProcess):
             self._workers.close()
 
 
@@ -170,7 +170,7 @@ def run(study: Study, workers: Workers, view: View, config: DictConfig) -> None:
     native_rules = bool(scheduler or searcher)
     about = {"home": {**home, "space": dump(study.space)}, "leg": legs, "one_by_one": native_rules}
     most = float("inf") if legs else study.parallel  # a scheduler that lets trials wait for others has them wait in Ray
-    parent = Parent(workers, study)
+    parent = SharedParent(workers, study)
     try:
         tune.run(
             tune.with_resources(train, checks.share_of(config)),
@@ -179,7 +179,7 @@ def run(study: Study, workers: Workers, view: View, config: DictConfig) -> None:
             search_alg=StudySearcher(study, suggest, about, most),
             scheduler=scheduler,
             num_samples=-1,
-            stop=Turn(study, view, parent, decides=suggest is None),
+            stop=SearchStopper(study, view, parent, decides=suggest is None),
             reuse_actors=True,
             raise_on_failed_trial=False,
             trial_name_creator=_name,

@@ -14,7 +14,7 @@ import sys
 if __name__ == "__main__":
     del sys.path[0]  # the directory of this file
     with contextlib.suppress(ImportError):  # where litune is on the driver's path only, the actor comes to it later
-        limits = importlib.import_module("litune.workers.limits")
+        limits = importlib.import_module("litune.workers.resources")
         limits.die_with_parent(int(os.environ["RAY_RAYLET_PID"]))
         importlib.import_module("litune.backends.ray.trainable")
     runpy.run_module("ray._private.workers.default_worker", run_name="__main__", alter_sys=True)

@@ -1,7 +1,7 @@
 """The two packages that Lightning comes as, and which of them a training is made of: that of its model.
 
 Lightning knows its own by isinstance, so Trainer, data, callbacks and loggers must be of the model's package. Where a
-config names a class of the other one, its twin is meant.
+config names a class of the other one, its counterpart is meant.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def strategies(path: str) -> list[str]:
     return list(registry.available_strategies())
 
 
-def twin(path: str, package: str) -> str:
+def in_package(path: str, package: str) -> str:
     """Return the name, in this package where it is one of the other's."""
     found = next((other for other in PACKAGES if path.startswith(f"{other}.")), package)
     return package + path.removeprefix(found) if path.startswith(f"{found}.") else path
@@ -49,7 +49,7 @@ def misfits(sections: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[Probl
     try:
         package = of_model(str(found["model"][TARGET]))
         others = {
-            key: package_of(locate(twin(str(section[TARGET]), package)))
+            key: package_of(locate(in_package(str(section[TARGET]), package)))
             for key, section in found.items()
             if key.partition(".")[0] in _MIXED
         }

@@ -22,7 +22,7 @@ from litune.study import runs
 from litune.study.study import Study
 from litune.trial import TrialState
 from litune.workers.child import execute
-from litune.workers.limits import alarm
+from litune.workers.resources import alarm
 
 _STEP = 0.1  # seconds between two looks at the lock
 

@@ -1,4 +1,4 @@
-"""What tpe and cmaes suggest: Optuna's samplers, on an in-memory study (the shadow of the search's own).
+"""What tpe and cmaes suggest: Optuna's samplers, on an in-memory study.
 
 It is told exactly what a trial may see, and each suggestion has a fresh sampler whose seed comes from (seed, number).
 """
@@ -17,7 +17,7 @@ from optuna.samplers._tpe.sampler import _RELATIVE_PARAMS_KEY
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
-from litune.algorithms.transfer import Known, faded, scale
+from litune.algorithms.warm_start import EarlierTrial, faded, scale
 from litune.seeds import stream
 from litune.space.distributions import distribution, drawn
 from litune.space.space import Space
@@ -40,11 +40,11 @@ class _Tpe(optuna.samplers.TPESampler):
         return self._space
 
 
-class Shadow:
+class OptunaModel:
     """Suggest params by `tpe` or `cmaes`; holds the study, where trials of `earlier` runs may stand before its own."""
 
     def __init__(
-        self, algorithm: str, space: Space, *, seed: int, maximize: bool, earlier: Sequence[Known] = ()
+        self, algorithm: str, space: Space, *, seed: int, maximize: bool, earlier: Sequence[EarlierTrial] = ()
     ) -> None:
         self._algorithm, self._space, self._seed, self._earlier = algorithm, space, seed, earlier
         self._direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
@@ -82,7 +82,7 @@ class Shadow:
         return optuna.trial.create_trial(params=latents, distributions=distributions, **ending)
 
     def _frozen_earlier(
-        self, trials: Sequence[Known], middle: float = 0.0, spread: float = 1.0
+        self, trials: Sequence[EarlierTrial], middle: float = 0.0, spread: float = 1.0
     ) -> list[optuna.trial.FrozenTrial]:
         """Return trials of earlier runs, their scores brought to a mean and standard deviation."""
         sign = 1.0 if self._direction is StudyDirection.MAXIMIZE else -1.0

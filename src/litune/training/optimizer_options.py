@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from litune.training.continuing import KEY
+from litune.training.resume import KEY
 
 _SCHEDULED = ("max_lr", "min_lr")  # what OneCycleLR and CyclicLR keep in a group, besides initial_lr
 
 
-class Retune:
+class OptimizerOptions:
     """Mixed with Lightning's Callback, like those of reporting.py. `options` is the config's section `optimizer`.
 
     `of` is the fingerprint of the config: a checkpoint with the same one is left as it is.

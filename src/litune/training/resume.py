@@ -39,7 +39,7 @@ class Continuation:
     history: dict[int, float]
 
 
-class Marks:
+class ResumeMarks:
     """Mark each checkpoint: what was trained (see fingerprint), and whether a training may go on from it.
 
     Lightning has a ReduceLROnPlateau step only after an epoch's checkpoints are written, and does not when it goes on

@@ -24,7 +24,7 @@ LEARNING = ("auto", "tpe", "gp", "cmaes")  # the algorithms that learn from earl
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class EarlierTrial:
     """A trial of an earlier run. score: standardised, larger is better; pruned_at: its validations if it was pruned."""
 
     params: Mapping[str, Any]
@@ -38,7 +38,7 @@ class EarlierRun:
 
     name: str
     digest: str
-    trials: tuple[Known, ...]
+    trials: tuple[EarlierTrial, ...]
     ended: int
     misfits: Mapping[str, int]
 
@@ -63,7 +63,7 @@ def learn(name: str, rows: Collection[TrialRow], objective: Objective, space: Sp
     middle, spread = scale(complete)
     sign = 1.0 if objective.maximize else -1.0
     trials = tuple(
-        Known(
+        EarlierTrial(
             params=row.params,
             score=sign * ((row.score or 0.0) - middle) / spread,
             pruned_at=len(row.history) if row.state is TrialState.PRUNED else 0,
@@ -81,7 +81,7 @@ def scale(scores: Collection[float]) -> tuple[float, float]:
     return middle, (stdev(scores) if len(scores) > 1 else 0.0) or 1.0
 
 
-def faded(trials: Sequence[Known], own: int) -> list[Known]:
+def faded(trials: Sequence[EarlierTrial], own: int) -> list[EarlierTrial]:
     """Return those of the earlier trials that still count beside `own` complete ones: evenly from the ranks."""
     count = round(min(len(trials), MOST) * max(0.0, 1 - own / FADE))
     ranked = sorted(range(len(trials)), key=lambda place: (-trials[place].score, place))

@@ -30,13 +30,13 @@ _ENDED: dict[OptunaState, TrialState] = {
 }
 
 
-def of_study(about: Mapping[str, Any]) -> dict[str, Any]:
+def encode_study(about: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a study is a function of, with its fingerprint."""
     return {**about, "fingerprint": _fingerprint(about)}
 
 
-def study_of(text: str) -> dict[str, Any]:
-    """Return what of_study was given; LedgerDamaged where it is something else."""
+def decode_study(text: str) -> dict[str, Any]:
+    """Return what encode_study was given; LedgerDamaged where it is something else."""
     try:
         about = dict(json.loads(text))
     except (ValueError, TypeError) as error:
@@ -51,7 +51,7 @@ def _fingerprint(about: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def of_row(row: TrialRow, apart: Mapping[str, Any]) -> str:
+def encode_row(row: TrialRow, apart: Mapping[str, Any]) -> str:
     """Return the trial's text; `apart`: those of its params that Optuna's columns do not give back as they are."""
     kept = ("seed", "where", "attempt", "reused", "checkpoint", "schedule", "legs")
     about: dict[str, Any] = {name: getattr(row, name) for name in kept}
@@ -72,7 +72,7 @@ def of_row(row: TrialRow, apart: Mapping[str, Any]) -> str:
     return json.dumps(kept_values, separators=(",", ":"))
 
 
-def row_of(
+def decode_row(
     text: str | None,
     number: int,
     state: OptunaState,

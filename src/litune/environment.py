@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litune.config import config as configs
-from litune.config import documents
+from litune.config.documents import display_path
 from litune.errors import InputError, Problem, nearest
 from litune.targets.signatures import TARGET
 
@@ -46,7 +46,7 @@ def directory(runs: str) -> Iterator[Problem]:
     if not runs:
         yield Problem(key="search.runs", got="''", expected="a directory")
     elif not existing.is_dir():
-        yield Problem(key="search.runs", got=runs, expected=f"a directory ({documents.shown(existing)} is a file)")
+        yield Problem(key="search.runs", got=runs, expected=f"a directory ({display_path(existing)} is a file)")
     elif not os.access(existing, os.W_OK | os.X_OK):
         yield Problem(key="search.runs", got=runs, expected=f"a writable directory ({existing} is not)")
 
@@ -83,10 +83,10 @@ def accelerator(config: DictConfig) -> Iterator[Problem]:
 
 def strategy(config: DictConfig) -> Iterator[Problem]:
     """Yield that Lightning knows no such strategy."""
-    from litune.targets import twins
+    from litune.targets import lightning_packages
 
     try:
-        known = ["auto", *twins.strategies(str(config.model.get(TARGET)))]
+        known = ["auto", *lightning_packages.strategies(str(config.model.get(TARGET)))]
     except InputError:  # told already
         return
     wanted = str(config.trainer.strategy)

@@ -20,13 +20,13 @@ from typing import Any
 SOCKET = "warm.sock"
 
 
-class Nursery:
+class ParentProcess:
     """A warm parent in a process of its own, that serves a listening socket as long as this object lives."""
 
     def __init__(self, listener: socket.socket, config: Mapping[str, Any], space: Mapping[str, Any]) -> None:
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         inherited = (control.fileno(), listener.fileno())
-        command = [sys.executable, "-m", "litune.backends.ray.nursery", *map(str, inherited)]
+        command = [sys.executable, "-m", "litune.backends.ray.node_parent", *map(str, inherited)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         for name in ("CUDA_VISIBLE_DEVICES",):  # Ray hides the GPUs from a process that asked for none
             environment.pop(name, None)
@@ -48,19 +48,19 @@ class Nursery:
         self._process.wait()
 
 
-class Held:
+class ParentActor:
     """The actor that holds a node's parent."""
 
     def __init__(self, config: Mapping[str, Any], space: Mapping[str, Any]) -> None:
         self._place = tempfile.mkdtemp(prefix="litune-")
         self._listener = listen(self._place)
         self._about = (config, space)
-        self._nursery = Nursery(self._listener, *self._about)
+        self._process = ParentProcess(self._listener, *self._about)
 
     def place(self) -> str:
         """Return the directory of the parent's socket; a parent that was killed is replaced."""
-        if not self._nursery.alive():
-            self._nursery = Nursery(self._listener, *self._about)
+        if not self._process.alive():
+            self._process = ParentProcess(self._listener, *self._about)
         return self._place
 
 
@@ -70,7 +70,7 @@ def of_node(node: str, config: Mapping[str, Any], space: Mapping[str, Any]) -> s
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     there = NodeAffinitySchedulingStrategy(node, soft=False)
-    actor = ray.remote(Held).options(
+    actor = ray.remote(ParentActor).options(
         name=f"litune-{ray.get_runtime_context().get_job_id()}-{node}",
         get_if_exists=True,
         num_cpus=0,

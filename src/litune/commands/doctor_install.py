@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
 
-from litune.workers import limits
+from litune.workers import resources
 
 CORE = (
     "litune", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "optuna", "hydra-core", "omegaconf", "numpy",
@@ -25,7 +25,7 @@ _TESTED_PAIR = "torch==2.15.0 torchvision==0.29.2"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ailment:
+class Finding:
     """Something that does not work as installed, and the command that mends it."""
 
     what: str
@@ -38,7 +38,7 @@ def main() -> int:
     rows = {
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": platform.platform(),
-        "cores": f"{limits.cores()} of {os.cpu_count()}",
+        "cores": f"{resources.cores()} of {os.cpu_count()}",
         "GPUs": "; ".join(_gpus()) or "none",
         **{name: found[name] or "MISSING" for name in CORE},
         **{f"extra {extra}": found[name] or f"no; pip install 'litune[{extra}]'" for extra, name in EXTRAS.items()},
@@ -53,36 +53,36 @@ def main() -> int:
     return 1 if ailments else 0
 
 
-def diagnose(found: Mapping[str, str | None], needed: str = "") -> Iterator[Ailment]:
+def diagnose(found: Mapping[str, str | None], needed: str = "") -> Iterator[Finding]:
     """Yield what is wrong with these versions (package -> version, None where it is absent).
 
     `needed` is the torch that the torchvision asks for, as in `torch==2.13.0`.
     """
     for name in CORE:
         if name in found and found[name] is None:
-            yield Ailment(what=f"{name} is not installed", cure=f"pip install {name}")
+            yield Finding(what=f"{name} is not installed", cure=f"pip install {name}")
     torch, vision = found.get("torch"), found.get("torchvision")
     if torch and vision and needed and not Requirement(needed).specifier.contains(torch, prereleases=True):
         what = f"torchvision {vision} is built for {needed}, not for torch {torch}: importing it, and Lightning, fails"
-        yield Ailment(what=what, cure=f"pip install {_TESTED_PAIR}")
+        yield Finding(what=what, cure=f"pip install {_TESTED_PAIR}")
     for name in ("pytorch-lightning", "lightning"):
         if found.get(name) in _MALICIOUS_LIGHTNING:
             what = f"{name} {found[name]} was a malicious release: treat this machine's credentials as stolen"
-            yield Ailment(what=what, cure=f"pip install '{name}!=2.6.2,!=2.6.3'")
+            yield Finding(what=what, cure=f"pip install '{name}!=2.6.2,!=2.6.3'")
     setuptools = found.get("setuptools")
     if found.get("nni") and setuptools and _numbers(setuptools)[0] >= 81:
         what = f"setuptools {setuptools} has no pkg_resources, which nnictl imports"
-        yield Ailment(what=what, cure="pip install 'setuptools<81'")
+        yield Finding(what=what, cure="pip install 'setuptools<81'")
 
 
-def _imports() -> Iterator[Ailment]:
+def _imports() -> Iterator[Finding]:
     """Yield what cannot be imported, such as a torchvision that was built for another torch of the same version."""
     command = [sys.executable, "-c", "import torchvision, pytorch_lightning"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words, no shell
     if done.returncode:
         said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         cure = f"pip install --force-reinstall {_TESTED_PAIR}, both from one index"
-        yield Ailment(what=f"torchvision and pytorch_lightning cannot be imported: {said}", cure=cure)
+        yield Finding(what=f"torchvision and pytorch_lightning cannot be imported: {said}", cure=cure)
 
 
 def _torch_of_torchvision() -> str:
@@ -97,7 +97,7 @@ def _gpus() -> list[str]:
     """Return the GPUs as nvidia-smi names them; torch is not asked, since it may be what is broken."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return [f"GPU {index}" for index in limits.gpus()]
+        return [f"GPU {index}" for index in resources.gpus()]
     query = [program, "--query-gpu=index,name,memory.total,driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, check=True, timeout=20)  # noqa: S603 - no shell

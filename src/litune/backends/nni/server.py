@@ -1,4 +1,4 @@
-"""The driver's desk: NNI's manager starts a client a trial, the client comes here, and the study says what it runs.
+"""The driver's server: NNI's manager starts a client a trial, the client comes here, and the study says what it runs.
 
 Whose trial a client is, the manager's own list says: NNI 3.0 hands a trial's params to whichever trial asks first, so
 what it hands out is not asked for (docs/decisions/nni.md).
@@ -18,7 +18,7 @@ from typing import Any
 
 from litune.backends import View
 from litune.backends.nni.rest import Manager, packet
-from litune.backends.nni.wire import Line, Message
+from litune.backends.nni.wire import Connection, Message
 from litune.space import misfits
 from litune.space.space import flatten
 from litune.study.study import Study
@@ -50,13 +50,13 @@ class Draws:
 class _Client:
     """A connection: NNI's tuner, a trial, or the manager's watch on us."""
 
-    line: Line
+    connection: Connection
     kind: str = ""
     trial: str = ""  # NNI's id of the trial
     number: int | None = None  # of the trial in the ledger
 
 
-class Desk:
+class TrialServer:
     """Serve the manager's processes: its tuner, its trials, and its watch on us."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Desk:
         """Take the manager, and the socket at which its processes come."""
         self._study, self._workers, self._view = study, workers, view
         self._manager, self._listener, self._draws = manager, listener, draws
-        self.tuner: Line | None = None
+        self.tuner: Connection | None = None
         self.group: int | None = None  # the process group of a manager that was not started here
         self.last_use = time.monotonic()
         self._clients: set[_Client] = set()
@@ -74,7 +74,7 @@ class Desk:
         self._active: dict[int, float] = {}  # trials that workers run -> since when
         self._held: dict[int, Job] = {}  # trials that NNI has started and no worker is free for
         self._missed: dict[str, float] = {}  # trials without their client -> since when
-        self._outbox: list[tuple[Line, Message]] = []
+        self._outbox: list[tuple[Connection, Message]] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
         self._selector.register(workers, selectors.EVENT_READ)
@@ -92,8 +92,8 @@ class Desk:
         self._begin()
         self._grant()
         self._study.commit()  # NNI is told only what is on disk
-        for line, message in self._outbox:
-            line.send(message)
+        for connection, message in self._outbox:
+            connection.send(message)
         self._outbox.clear()
         self._view.refresh()
 
@@ -108,26 +108,26 @@ class Desk:
             if client.kind != "watch":
                 self._forget(client)
             elif keep:
-                client.line.send({"type": "keep"})
+                client.connection.send({"type": "keep"})
 
     def close(self) -> None:
         """Hang up on everybody."""
         for client in self._clients:
-            client.line.close()
+            client.connection.close()
         self._selector.close()
 
     def _welcome(self) -> None:
-        connection, _ = self._listener.accept()
-        line = Line(connection)
-        if line.peer()[1] != os.getuid():
-            line.close()
+        accepted, _ = self._listener.accept()
+        connection = Connection(accepted)
+        if connection.peer()[1] != os.getuid():
+            connection.close()
             return
-        client = _Client(line)
+        client = _Client(connection)
         self._clients.add(client)
-        self._selector.register(line, selectors.EVENT_READ, client)
+        self._selector.register(connection, selectors.EVENT_READ, client)
 
     def _hear(self, client: _Client) -> None:
-        messages = client.line.read()
+        messages = client.connection.read()
         if messages is None:  # a trial goes on without its client, and is recorded
             self._forget(client)
             return
@@ -136,7 +136,7 @@ class Desk:
             kind = message["type"]
             if kind in ("tuner", "watch", "trial"):
                 client.kind, client.trial = kind, message.get("trial", "")
-                self.tuner = client.line if kind == "tuner" else self.tuner
+                self.tuner = client.connection if kind == "tuner" else self.tuner
                 self.group = self.group or _managers_group(message.get("group"))
             elif kind == "next":
                 self._asked.append(message["id"])
@@ -146,10 +146,10 @@ class Desk:
                 self._stop(client, pruned=message["pruned"], final=message["final"])
 
     def _forget(self, client: _Client) -> None:
-        self._selector.unregister(client.line)
+        self._selector.unregister(client.connection)
         self._clients.discard(client)
-        client.line.close()
-        self.tuner = None if client.line is self.tuner else self.tuner
+        client.connection.close()
+        self.tuner = None if client.connection is self.tuner else self.tuner
 
     def _grant(self) -> None:
         while self._asked and self.tuner and len(self._study.running) < self._study.parallel + self._draws.ahead:
@@ -170,7 +170,7 @@ class Desk:
         waiting = {client.trial: client for client in self._clients if client.kind == "trial" and client.number is None}
         if not waiting:
             return
-        with contextlib.suppress(OSError):  # the manager may be gone; whoever runs this desk finds out
+        with contextlib.suppress(OSError):  # the manager may be gone; whoever runs this server finds out
             if self._draws.by_study:
                 for client in waiting.values():
                     self._start_suggested(client, self._manager.get(f"/trial-jobs/{client.trial}"))
@@ -206,16 +206,15 @@ class Desk:
 
     def _draw(self, client: _Client, params: dict[str, Any], parameter_id: int) -> None:
         if problems := list(misfits.told(params, self._study.space, whole=True)):
-            self._outbox.append((client.line, {"type": "refused", "text": "\n".join(map(str, problems))}))
-            client.kind = "refused"
+            self._refuse(client, "\n".join(map(str, problems)))
             return
         if self._draws.once:
             alike = [row for row in self._study.rows.values() if row.params == params]
             if any(row.number in self._study.running for row in alike):
                 return  # NNI draws it a second time (after a resume) while it runs: answered when it has ended
             if ended := [row for row in alike if row.ended]:
-                self._outbox.append((client.line, _start_message(ended[0].number, self._study, parameter_id)))
-                self._outbox.append((client.line, _outcome_message(ended[0])))
+                self._outbox.append((client.connection, _start_message(ended[0].number, self._study, parameter_id)))
+                self._outbox.append((client.connection, _outcome_message(ended[0])))
                 client.kind = "answered"
                 self._allow_one_more()
                 return
@@ -223,12 +222,14 @@ class Desk:
         if job is None and self._draws.limit is not None and len(self._study.rows) >= self._draws.limit:
             return  # the search has all its trials: a resumed one counts them otherwise than NNI
         if job is None and not self._study.may_start:
-            text = self._study.stopped or "the time or budget of the search is spent"
-            self._outbox.append((client.line, {"type": "refused", "text": text}))
-            client.kind = "refused"
+            self._refuse(client, self._study.stopped or "the time or budget of the search is spent")
             return
         job = job or self._study.adopt(params)
         self._start(client, job, parameter_id)
+
+    def _refuse(self, client: _Client, text: str) -> None:
+        self._outbox.append((client.connection, {"type": "refused", "text": text}))
+        client.kind = "refused"
 
     def _allow_one_more(self) -> None:
         """Have NNI not count a trial that was answered from the ledger towards its maxTrialNumber."""
@@ -239,7 +240,7 @@ class Desk:
 
     def _start(self, client: _Client, job: Job, parameter_id: int) -> None:
         client.number = job.number
-        self._outbox.append((client.line, _start_message(job.number, self._study, parameter_id)))
+        self._outbox.append((client.connection, _start_message(job.number, self._study, parameter_id)))
         self._held[job.number] = job
 
     def _begin(self) -> None:
@@ -268,7 +269,7 @@ class Desk:
             failure = Failure(kind=FailureClass.KILLED, message="cancelled through NNI")
             stopped = Outcome(state=TrialState.FAILED, failure=failure, seconds=seconds)
             self._study.tell(number, stopped, final=True)
-        self._outbox.append((client.line, {"type": "stopped"}))
+        self._outbox.append((client.connection, {"type": "stopped"}))
 
     def _on_worker(self, job: Job, message: Message) -> None:
         client = next((client for client in self._clients if client.number == job.number), None)
@@ -277,7 +278,7 @@ class Desk:
             value = message["metrics"].get(self._study.objective.metric)
             if client and value is not None:
                 report = {"type": "report", "value": value, "metrics": message["metrics"]}
-                self._outbox.append((client.line, report))
+                self._outbox.append((client.connection, report))
             return
         self._active.pop(job.number, None)
         self._study.tell(job.number, Outcome.from_json(message))
@@ -287,7 +288,7 @@ class Desk:
                 client.number = again.number
             self._held[again.number] = again
         elif client:
-            self._outbox.append((client.line, _outcome_message(row)))
+            self._outbox.append((client.connection, _outcome_message(row)))
             client.kind, client.number = "answered", None  # the trial's next leg has a client of its own
 
 
