@@ -226,7 +226,7 @@ def test_the_socket_is_for_this_user_only_and_may_lie_deep(tmp_path):
     deep.mkdir(parents=True)
     listener = wire.listen(str(deep))
     client = wire.connect(str(deep))
-    server = wire.Line(listener.accept()[0])
+    server = wire.Connection(listener.accept()[0])
     client.send({"type": "trial", "trial": "a"})
     assert server.read() == [{"type": "trial", "trial": "a"}]
     assert (deep / wire.NAME).stat().st_mode & 0o777 == 0o600

@@ -5,13 +5,13 @@ The file stands at the start of every trial, so it imports little.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import socket
 import struct
 from collections.abc import Iterator
 from typing import Any
+
+from litune import unix_socket
 
 NAME = "driver.sock"
 RUN = "LITUNE_NNI_RUN"  # the variable that names the run directory to what the manager starts
@@ -64,37 +64,10 @@ class Connection:
 
 
 def listen(directory: str) -> socket.socket:
-    """Return the listening socket of a run directory, open to this user only. The caller holds the run's lock."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with _inside(directory):
-        if os.path.lexists(NAME):
-            os.unlink(NAME)  # noqa: PTH108 - pathlib takes longer to import than the rest of a trial's start
-        before = os.umask(0o177)
-        listener.bind(NAME)
-        os.umask(before)
-    listener.listen(128)
-    listener.set_inheritable(False)
-    return listener
+    """Return the listening socket of a run directory. The caller holds the run's lock."""
+    return unix_socket.listen(directory, NAME)
 
 
 def connect(directory: str) -> Connection:
     """Connect to the listener of a run directory; OSError where there is none."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with _inside(directory):
-            connection.connect(NAME)
-    except OSError:
-        connection.close()
-        raise
-    return Connection(connection)
-
-
-@contextlib.contextmanager
-def _inside(directory: str) -> Iterator[None]:
-    before = os.getcwd()  # noqa: PTH109 - as above
-    # A socket's path may have 107 bytes, that of its directory more.
-    os.chdir(directory)
-    try:
-        yield
-    finally:
-        os.chdir(before)
+    return Connection(unix_socket.connect(directory, NAME))

@@ -13,9 +13,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
+
+from litune import unix_socket
 
 SOCKET = "warm.sock"
 
@@ -89,39 +90,13 @@ _kept: dict[str, Any] = {}
 
 
 def listen(directory: str) -> socket.socket:
-    """Return the listening socket in a directory, open to this user only."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    Path(directory, SOCKET).unlink(missing_ok=True)
-    before = os.umask(0o177)
-    try:
-        with _short(directory) as path:
-            listener.bind(path)
-    finally:
-        os.umask(before)
-    listener.listen(128)
-    return listener
+    """Return the socket at which a parent listens in a directory."""
+    return unix_socket.listen(directory, SOCKET)
 
 
 def connect(directory: str) -> socket.socket:
     """Connect to the parent that listens in a directory; OSError where none does."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with _short(directory) as path:
-            connection.connect(path)
-    except OSError:
-        connection.close()
-        raise
-    return connection
-
-
-@contextlib.contextmanager
-def _short(directory: str) -> Iterator[str]:
-    """Give a path of the socket that is short: it may have 107 bytes, the directory's own more."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{fd}/{SOCKET}"
-    finally:
-        os.close(fd)
+    return unix_socket.connect(directory, SOCKET)
 
 
 def _serve(control: int, listener: int) -> None:
