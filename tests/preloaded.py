@@ -17,7 +17,7 @@ from litune import cli
 
 PROJECT = Path(__file__).parent / "backends" / "project"
 LITUNE = [sys.executable, "-m", "litune"]
-MODULES = ["litune.driver", "litune.study.runs", "litune.report.ending", "litune.training.training", "torchmetrics"]
+MODULES = ["litune.driver", "litune.study.opening", "litune.report.ending", "litune.training.training", "torchmetrics"]
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(MODULES)

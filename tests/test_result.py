@@ -10,7 +10,7 @@ import pytest
 import litune
 from litune import checks
 from litune.config.compose import compose
-from litune.study import runs
+from litune.study import opening
 
 
 def scored(params: dict[str, Any], _trial: object) -> float:
@@ -35,7 +35,7 @@ def test_a_functions_param_that_is_called_as_a_column_is_beside_it(
 def test_a_run_without_a_trial_is_a_table_without_a_row(tmp_path: Path) -> None:
     config = compose(["experiment=digits_mlp", f"search.runs={tmp_path}", "name=it"]).config
     space = checks.load_space(config)
-    with runs.opened(config, space):
+    with opening.opened(config, space):
         pass
     table = litune.SearchResult(tmp_path / "it").trials("pandas")
     assert len(table) == 0

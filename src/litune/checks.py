@@ -63,9 +63,9 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
         problems += [*fit.check(config, space), *enqueued.check(config, space)]
         problems += legs.check(config, space)
         if config.search.warm_start:
-            from litune.study import runs  # which imports Optuna
+            from litune.study import earlier_runs  # which imports Optuna
 
-            problems += runs.check_earlier(config, space)
+            problems += earlier_runs.check(config, space)
     return problems
 
 

@@ -10,16 +10,16 @@ from omegaconf import DictConfig
 
 from litune.config.documents import display_path
 from litune.space.space import Space
-from litune.study import runs
+from litune.study import opening, runs
 
 LOG = "search.log"
 
 
 def start(config: DictConfig, space: Space, argv: list[str]) -> int:
     """Start `litune search` with these words, print how to follow and how to stop it, and return 0."""
-    directory = runs.directory_of(config, space)
+    directory = opening.directory_of(config, space)
     log_path = directory / LOG
-    runs.refuse_if_held(config, space)
+    opening.refuse_if_held(config, space)
     with runs.private():
         directory.mkdir(parents=True, exist_ok=True)
         with log_path.open("ab") as log:

@@ -60,14 +60,14 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
     prepare = getattr(backend, "prepare", _nothing)
     try:
         with prepare(config, space):
-            from litune.study import runs  # imports Optuna, while the warm parent imports torch
+            from litune.study import opening, runs  # imports Optuna, while the warm parent imports torch
 
-            runs.refuse_if_held(config, space)
+            opening.refuse_if_held(config, space)
             if workers:  # now there is time for what the end needs
                 from litune.report import ending  # noqa: F401
             for step in steps:
                 _raise_for(workers.answer() if workers else step())
-            with runs.private(), runs.opened(config, space) as study:
+            with runs.private(), opening.opened(config, space) as study:
                 for process in processes.of_trial(study.directory / "trials"):
                     processes.end(process)  # of a driver that was killed together with its warm parent
                 code = _watch(config, study, lambda view: backend.run(study, workers, view), conclude)

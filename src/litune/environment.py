@@ -18,7 +18,7 @@ from litune.errors import InputError, Problem, nearest
 from litune.targets.signatures import TARGET
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "gpfs", "ceph", "beegfs", "afs", "9p"}
-_EXTRAS = {"ray": "ray", "nni": "nni"}
+_EXTRAS = ("ray", "nni")  # backends that are called like the extra and the package that they need
 _DRIVERS = {"MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary"}  # module -> package, where they differ
 _LOGGER_PACKAGES = {
     "WandbLogger": "wandb", "MLFlowLogger": "mlflow", "CometLogger": "comet_ml", "NeptuneLogger": "neptune",
@@ -28,8 +28,8 @@ _LOGGER_PACKAGES = {
 
 def packages(plain: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the packages that the chosen backend and loggers need and that are not installed."""
-    extra = _EXTRAS.get(str(plain["backend"]["name"]))
-    if extra and importlib.util.find_spec(extra) is None:
+    extra = str(plain["backend"]["name"])
+    if extra in _EXTRAS and importlib.util.find_spec(extra) is None:
         cure = f"install it with: pip install 'litune[{extra}]'"
         yield Problem(key="backend", got=f"{extra}, which is not installed", expected="an installed backend", cure=cure)
     for name, section in (plain["logger"] or {}).items():

@@ -15,8 +15,8 @@ _SPREAD = 4  # times the workers, where trials go in legs: an epoch of one takes
 
 def parallel_of(config: DictConfig) -> int:
     """Return how many trials run at once: as asked, else as the GPUs, or min(4, cores), are enough for."""
-    devices = len(gpus_of(config)) or min(4, resources.cores())
-    return config.search.parallel or max(1, devices // devices_a_trial(config))
+    devices = len(gpus_of(config.trainer)) or min(4, resources.cores())
+    return config.search.parallel or max(1, devices // devices_a_trial(config.trainer))
 
 
 def lag_of(config: DictConfig, algorithm: str) -> int:
@@ -32,16 +32,16 @@ def threads_of(config: DictConfig) -> int:
     return config.search.threads or max(1, resources.cores() // parallel_of(config))
 
 
-def gpus_of(config: DictConfig) -> list[int]:
-    """Return the GPUs that the trials share."""
-    return [] if config.trainer.accelerator == "cpu" else resources.gpus()
+def gpus_of(trainer: DictConfig) -> list[int]:
+    """Return the GPUs that the trials share, by the section `trainer`."""
+    return resources.gpus() if trainer.accelerator in ("auto", "gpu", "cuda") else []
 
 
-def devices_a_trial(config: DictConfig) -> int:
+def devices_a_trial(trainer: DictConfig) -> int:
     """Return how many devices one trial trains on; of what can be none, which environment.py tells, one."""
-    devices = config.trainer.devices
+    devices = trainer.devices
     if str(devices) in ("auto", "-1"):
-        return max(1, len(gpus_of(config)))
+        return max(1, len(gpus_of(trainer)))
     if isinstance(devices, ListConfig):
         return len(devices)
     return int(devices) if re.fullmatch(r"\d+", str(devices)) else 1

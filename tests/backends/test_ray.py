@@ -242,7 +242,7 @@ class TestNative:
         from litune.backends.ray import native
         from litune.config import compose
         from litune.space.space_file import parse
-        from litune.study import runs
+        from litune.study import opening
         from litune.trial import Outcome, TrialState
 
         monkeypatch.chdir(PROJECT)
@@ -250,7 +250,7 @@ class TestNative:
         config = compose.compose(words).config
         wide = {"_name": "a/b", "w": {"_type": "uniform", "_value": [0, 1]}}
         space = parse({"model.kind": {"_type": "choice", "_value": [wide, {"_name": "~1"}]}})
-        with runs.opened(config, space) as study:
+        with opening.opened(config, space) as study:
             for number in range(4):  # each searcher is told of the trials before
                 suggest = native.Suggest(native.searcher(config, space), study, None)
                 job = suggest(str(number))

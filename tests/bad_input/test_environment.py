@@ -10,7 +10,7 @@ import pytest
 
 from litune import checks, environment
 from litune.config import compose
-from litune.study import runs
+from litune.study import opening, runs
 
 NET = """\
 import pytorch_lightning as pl
@@ -57,7 +57,7 @@ OUR_OWN = (
 def begun(project):
     """Return the ledger of a run that has a trial."""
     config = compose.compose(WORDS).config
-    with runs.private(), runs.opened(config, checks.load_space(config)) as study:
+    with runs.private(), opening.opened(config, checks.load_space(config)) as study:
         assert study.ask()
         (study.directory / "trials" / "0000").mkdir()
     return project.root / "runs" / "it" / "ledger.db"

@@ -15,7 +15,7 @@ from litune import checks, cli
 from litune.config.compose import compose
 from litune.objective import Objective
 from litune.result import SearchResult
-from litune.study import runs
+from litune.study import opening
 from litune.study.confirmation import summarize
 from litune.table import TrialRow
 from litune.trial import Failure, FailureClass, Outcome, TrialState
@@ -178,7 +178,7 @@ def test_a_training_whose_params_changed_on_its_way_is_neither_replayed_nor_conf
         "search.algorithm=random",
     ]
     config = compose(words).config
-    with runs.opened(config, checks.load_space(config)) as study:
+    with opening.opened(config, checks.load_space(config)) as study:
         job = study.ask()
         assert job
         later = {**job.params, "optimizer.lr": 0.0123}

@@ -8,7 +8,7 @@ import pytest
 
 from litune import checks
 from litune.config.compose import compose
-from litune.study import runs
+from litune.study import opening
 from litune.trial import Failure, FailureClass, Job, Outcome, TrialState
 
 HOSTILE = '<script>console.error("owned")</script><img src=x onerror=alert(1)>|`'
@@ -37,7 +37,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         root = tmp_path_factory.mktemp("runs")
         words = ["experiment=digits_mlp", f"name={name}", f"search.runs={root}", f"search.trials={trials}"]
         config = compose([*words, "search.algorithm=random", *overrides]).config
-        with runs.opened(config, checks.load_space(config)) as study:
+        with opening.opened(config, checks.load_space(config)) as study:
             while (job := study.ask()) is not None:
                 study.tell(job.number, ending(job))
         return root / name

@@ -11,7 +11,7 @@ from litune import checks
 from litune.config.compose import compose
 from litune.report import live
 from litune.report.console import plain_console
-from litune.study import runs
+from litune.study import opening
 from litune.study.study import Study
 from litune.trial import Failure, FailureClass, Outcome, TrialState
 
@@ -23,7 +23,7 @@ def search(root: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(live, "REFRESH", 0.0)
     words = ["experiment=digits_mlp", "name=seen", f"search.runs={root}", f"search.trials={TRIALS}"]
     config = compose([*words, "search.parallel=2", "search.pruner=median"]).config
-    with runs.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:
+    with opening.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:
         while not study.done:
             while len(study.running) < study.parallel and study.ask():
                 pass
@@ -74,7 +74,7 @@ def test_trials_in_legs_are_counted_by_their_epochs(tmp_path: Path, monkeypatch:
     )
     words = ["experiment=digits_mlp", "name=seen", f"search.runs={tmp_path}", "search.trials=4", "search.parallel=2"]
     config = compose([*words, "search.algorithm=asha"]).config
-    with runs.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:
+    with opening.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:
         while not study.done:
             job = study.ask()
             assert job is not None
@@ -115,7 +115,7 @@ def test_a_view_of_many_trials_stays_within_the_terminal(tmp_path: Path, monkeyp
     )
     words = ["experiment=digits_mlp", "name=wide", f"search.runs={tmp_path}", "search.trials=200"]
     config = compose([*words, "search.parallel=40"]).config
-    with runs.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:
+    with opening.opened(config, checks.load_space(config)) as study, live.ConsoleView(study, console) as view:
         while study.ask():
             pass
         view.refresh()

@@ -13,7 +13,7 @@ from litune.config.compose import compose
 from litune.dashboards import pages
 from litune.errors import LedgerDamaged, StudyChanged
 from litune.space.space import Space
-from litune.study import identity, runs
+from litune.study import identity, opening, runs
 from litune.study.ledger import storage_url
 from litune.table import TrialRow
 from litune.training import checkpoints
@@ -28,7 +28,7 @@ def searched(runs_directory: Path, *words: str) -> tuple[DictConfig, Space]:
 
 def begun(runs_directory: Path) -> Path:
     """Return a run whose first trial was started."""
-    with runs.opened(*searched(runs_directory, "name=old")) as study:
+    with opening.opened(*searched(runs_directory, "name=old")) as study:
         job = study.ask()
         assert job is not None
         Path(job.directory).mkdir()
@@ -51,9 +51,9 @@ def test_a_backends_own_searcher_is_part_of_the_run(backend: str, own: str, tmp_
     assert identity.run_name(plain, space) == identity.run_name(local, space)
     assert identity.run_name(plain, space) != identity.run_name(other, space)
     named = [compose([*words, "name=it", f"backend={backend}", *more]).config for more in ([], [own])]
-    with runs.opened(named[0], space):
+    with opening.opened(named[0], space):
         pass
-    with pytest.raises(StudyChanged, match=own.partition("=")[0]), runs.opened(named[1], space):
+    with pytest.raises(StudyChanged, match=own.partition("=")[0]), opening.opened(named[1], space):
         pass
 
 
@@ -78,7 +78,7 @@ def test_a_run_that_was_renamed_says_what_it_was_called(tmp_path: Path) -> None:
     new = begun(tmp_path).rename(tmp_path / "new")
     with pytest.raises(LedgerDamaged, match="no search 'new' in it; the one in it is 'old'"):
         runs.read(new)
-    with pytest.raises(LedgerDamaged, match="rename it back"), runs.opened(*searched(tmp_path, "name=new")):
+    with pytest.raises(LedgerDamaged, match="rename it back"), opening.opened(*searched(tmp_path, "name=new")):
         pass
     new.rename(tmp_path / "old")
     assert len(runs.read(tmp_path / "old")[2].rows) == 1
@@ -87,7 +87,7 @@ def test_a_run_that_was_renamed_says_what_it_was_called(tmp_path: Path) -> None:
 def test_a_run_that_was_moved_is_read_and_continued(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     moved = begun(tmp_path).rename(tmp_path / "there" / "old")
-    with runs.opened(*searched(tmp_path / "there", "name=old")) as study:
+    with opening.opened(*searched(tmp_path / "there", "name=old")) as study:
         job = study.ask()
         assert job is not None
         assert (job.number, job.attempt, Path(job.directory).parents[1]) == (0, 1, moved)
@@ -98,7 +98,7 @@ def test_a_ledger_that_was_emptied_is_not_taken_for_a_new_one(tmp_path: Path) ->
     for file in run.glob("ledger.db*"):
         file.unlink()
     (run / "ledger.db").touch()
-    with pytest.raises(LedgerDamaged, match="emptied"), runs.opened(*searched(tmp_path, "name=old")):
+    with pytest.raises(LedgerDamaged, match="emptied"), opening.opened(*searched(tmp_path, "name=old")):
         pass
     with sqlite3.connect(run / "ledger.db") as ledger:
         assert ledger.execute("select count(*) from studies").fetchone() == (0,)
@@ -113,7 +113,7 @@ def test_a_ledger_beside_the_run_is_found_from_another_directory(
     monkeypatch.chdir(here)
     config, space = searched(Path("runs"), "name=it", "search.storage=sqlite:///shared/all.db")
     for _ in range(2):  # made, and continued
-        with runs.opened(config, space) as study:
+        with opening.opened(config, space) as study:
             assert study.ask()
             kept = configs.from_plain(study.config).search.storage
             assert kept == f"sqlite:///{here}/shared/all.db"  # as best.yaml and the trials' own files have it
@@ -128,7 +128,7 @@ def test_a_ledger_beside_the_run_is_found_from_another_directory(
 def test_a_run_of_before_whose_ledger_has_a_relative_path_makes_none_elsewhere(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with runs.opened(*searched(project.root / "runs", "name=it", f"search.storage=sqlite:///{project.root}/all.db")):
+    with opening.opened(*searched(project.root / "runs", "name=it", f"search.storage=sqlite:///{project.root}/all.db")):
         pass
     file = project.root / "runs/it/config.yaml"
     file.write_text(file.read_text().replace(f"{project.root}/all.db", "all.db"))

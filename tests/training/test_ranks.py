@@ -11,7 +11,7 @@ import pytest
 from litune import checks
 from litune.config import config as configs
 from litune.config.compose import compose
-from litune.study import runs
+from litune.study import opening
 from litune.trial import Outcome, TrialState
 from tests import preloaded
 from tests.in_process import trials
@@ -84,7 +84,7 @@ def test_gpus_are_shared_out_so_many_to_a_trial(tmp_path, monkeypatch):
     monkeypatch.chdir(PROJECT)
     config = compose(["experiment=own", "trainer.devices=2", "trainer.accelerator=gpu", "search.parallel=null"]).config
     config = configs.replaced(config, {"search.runs": str(tmp_path), "name": "run"})
-    with runs.opened(config, checks.load_space(config)) as study:
+    with opening.opened(config, checks.load_space(config)) as study:
         assert study.parallel == 2
         assert [study.ask().devices for _ in range(2)] == [(0, 1), (2, 3)]
         study.tell(0, Outcome(state=TrialState.COMPLETE, score=0.5, history={1: 0.5}))

@@ -46,7 +46,7 @@ def hindrances(config: DictConfig, space: Space, algorithm: str) -> Iterator[Pro
     for name in ("min_epochs", "min_steps", "max_time"):
         if trainer[name] is not None:
             yield Problem(key=f"trainer.{name}", got=repr(trainer[name]), expected=f"null {wants}")
-    if devices_a_trial(config) > 1 or trainer.num_nodes > 1:
+    if devices_a_trial(config.trainer) > 1 or trainer.num_nodes > 1:
         yield Problem(key="trainer.devices", got=str(trainer.devices), expected=f"1 {wants}")
     for name in _LENGTH:
         if name in space.names:

@@ -20,7 +20,7 @@ WARM_PARENT = False
 
 def check(config: DictConfig, _space: Space) -> None:
     """Raise InputError for trials on several devices: this process can be forked into ranks for the first one only."""
-    devices = devices_a_trial(config)
+    devices = devices_a_trial(config.trainer)
     if devices > 1:
         expected = "1 with backend=local, which trains in the driver's own process"
         raise InputError(

@@ -25,6 +25,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from litune.errors import LituneError
+from litune.parallelism import devices_a_trial
 from litune.workers import resources
 
 T = TypeVar("T")
@@ -47,12 +48,7 @@ def count(trainer: DictConfig) -> int:
     """Return how many processes the training needs that are not there yet."""
     if _RANK in os.environ or trainer.num_nodes > 1:
         return 1  # started by torchrun, SLURM or the like
-    devices, gpus = trainer.devices, len(resources.gpus()) if trainer.accelerator in ("auto", "gpu", "cuda") else 0
-    if not isinstance(devices, (int, str)):
-        return len(devices)
-    if str(devices) in ("auto", "-1"):
-        return max(1, gpus)
-    return int(devices)
+    return devices_a_trial(trainer)
 
 
 def trainer_options(trainer: DictConfig, lightning: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from litune.backends.nni.rest import Manager
 from litune.config import compose, documents
 from litune.config import config as configs
 from litune.config.documents import Document
-from litune.errors import InputError, MissingExtra, Problem, nearest
+from litune.errors import InputError, Problem, nearest
 from litune.space import space_file
 from litune.space.space import Space
 
@@ -53,9 +53,7 @@ _KEYS = (
 
 
 def check(config: DictConfig, space: Space) -> list[Problem]:
-    """Return what is wrong with a search through NNI; raise MissingExtra where NNI is not installed."""
-    if importlib.util.find_spec("nni") is None:
-        raise MissingExtra("nni", "backend=nni")
+    """Return what is wrong with a search through NNI."""
     problems = []
     mode = config.objective.mode
     for key, known in (("tuner", TUNERS), ("assessor", ASSESSORS)):

@@ -18,7 +18,7 @@ from litune.config import compose
 from litune.errors import InputError, StudyLocked
 from litune.space import misfits
 from litune.space.space import Space, flatten
-from litune.study import runs
+from litune.study import opening, runs
 from litune.study.study import Study
 from litune.trial import TrialState
 from litune.workers.child import execute
@@ -63,7 +63,7 @@ def _opened(config: DictConfig, space: Space) -> Iterator[Study]:
     with contextlib.ExitStack() as stack:
         while True:
             try:
-                study = stack.enter_context(runs.opened(config, space))
+                study = stack.enter_context(opening.opened(config, space))
                 break
             except StudyLocked:
                 time.sleep(_STEP)

@@ -18,8 +18,6 @@ _OF_THE_DASHBOARD = ("aiohttp", "aiohttp_cors", "grpc", "opencensus", "prometheu
 
 def check(config: DictConfig, space: Space) -> None:
     """Raise InputError for a search that Ray could not run as asked; imports Ray only if it is asked for its own."""
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtra("ray", "backend=ray")
     if config.backend.dashboard and any(importlib.util.find_spec(name) is None for name in _OF_THE_DASHBOARD):
         raise MissingExtra("ray-dashboard", "backend.dashboard=true")
     problems = [*_resources(config), *_waiting(config), *_address(config.backend.address)]
@@ -34,7 +32,7 @@ def check(config: DictConfig, space: Space) -> None:
 
 def share_of(config: DictConfig) -> dict[str, float]:
     """Return what of Ray's resources a trial holds: as asked, else its threads, and its part of this machine's GPUs."""
-    gpus = len(gpus_of(config))
+    gpus = len(gpus_of(config.trainer))
     share = {"cpu": float(threads_of(config))}
     if gpus:
         share["gpu"] = min(1.0, gpus / parallel_of(config))
@@ -74,7 +72,7 @@ def _address(address: str | None) -> Iterator[Problem]:
     try:
         if not colon:
             raise ValueError("it has no port")
-        socket.create_connection((host, int(port)), timeout=_CONNECT).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT).close()
     except (OSError, ValueError) as error:
         expected = "the address of a running Ray cluster: auto, HOST:6379 or ray://HOST:10001"
         yield Problem(key="backend.address", got=repr(address), expected=expected, cure=str(error))

@@ -8,7 +8,6 @@ import math
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -41,7 +40,6 @@ _ENVIRONMENT = {
 # processes, which have no password, listen on every one.
 _ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
-_PATIENCE = 10.0  # seconds for a cluster's address to answer
 _PILLARS = ("gcs_server", "raylet")  # without them calls into Ray wait for a minute, and end this process in C++
 
 
@@ -111,8 +109,6 @@ def _init(options: dict[str, Any], address: str | None) -> None:
     import ray
 
     try:
-        if address:
-            _knock(address)
         with contextlib.nullcontext() if address else _undisturbed():
             try:
                 ray.init(**options)
@@ -125,16 +121,6 @@ def _init(options: dict[str, Any], address: str | None) -> None:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         cure = " ".join(dict.fromkeys([lines[0], lines[-1]]))  # between them lies Ray's traceback
         raise InputError(Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)) from error
-
-
-def _knock(address: str) -> None:
-    """Raise ConnectionError where nobody listens, which Ray would notice after many seconds and lines of its own."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
-        except OSError as error:
-            raise ConnectionError(error.strerror or str(error)) from error
 
 
 @contextlib.contextmanager

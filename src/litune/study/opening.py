@@ -1,0 +1,124 @@
+"""A search's run directory and study, made anew or continued."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from litune import steps
+from litune.algorithms import auto
+from litune.algorithms.terms import Execution
+from litune.config import config as configs
+from litune.errors import InputError, Problem
+from litune.parallelism import devices_a_trial, gpus_of, parallel_of
+from litune.space.space import Space
+from litune.space.space_file import dump
+from litune.study import database, earlier_runs, identity, lock
+from litune.study import ledger as ledgers
+from litune.study.study import Study
+
+
+def directory_of(config: DictConfig, space: Space) -> Path:
+    """Return the run's directory."""
+    return Path(config.search.runs).absolute() / identity.run_name(config, space)
+
+
+def refuse_if_held(config: DictConfig, space: Space) -> None:
+    """Raise StudyLocked if another driver is at work on the run now, long before opened() would find out."""
+    directory = directory_of(config, space)
+    if directory.is_dir():
+        with lock.held(directory):
+            pass
+
+
+@contextlib.contextmanager
+def opened(config: DictConfig, space: Space) -> Iterator[Study]:
+    """Hold the run's lock and its study, made anew or continued; StudyChanged where it was made as another search."""
+    directory = directory_of(config, space)
+    try:
+        (directory / "trials").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        cure = f"{error.strerror}: {error.filename}"
+        expected = "a directory that can be made"
+        raise InputError(Problem(key="search.runs", got=config.search.runs, expected=expected, cure=cure)) from error
+    with _named(directory), lock.held(directory):
+        study = _open(config, space, directory)
+        try:
+            yield study
+        finally:
+            study.close()
+
+
+@contextlib.contextmanager
+def _named(directory: Path) -> Iterator[None]:
+    """Have an error of the disk that names no file, as of a full one, name the run."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(directory)
+        raise
+
+
+def _open(config: DictConfig, space: Space, directory: Path) -> Study:
+    config = _anchored(config)
+    url = ledgers.storage_url(directory, config.search.storage)
+    before = earlier_runs.read(config, space)
+    algorithm, why = auto.of(config, space)
+    about = identity.about(config, space, identity.terms_of(config, algorithm, space, before), why)
+    for path, text in (
+        (directory / "config.yaml", configs.snapshot(config)),
+        (directory / "space.json", _space_text(space)),
+    ):
+        if not path.exists():
+            path.write_text(text)
+    objective = configs.objective(config)
+    ledger = ledgers.create(
+        url,
+        directory.name,
+        metric=objective.metric,
+        maximize=objective.maximize,
+        about=about,
+        begun=any((directory / "trials").iterdir()),
+    )
+    terms = identity.same_search(ledger.about, about, config, directory)
+    execution = Execution(
+        trials=steps.trials_in_all(config),
+        parallel=parallel_of(config),
+        steps=steps.steps_in_all(config),
+        seconds=config.search.budget.seconds,
+        reuse=config.search.duplicates == "reuse",
+        keep_checkpoints=config.search.keep_checkpoints,
+        trial_timeout=config.search.trial_timeout,
+        timeout=config.search.timeout,
+        memory_gb=config.search.memory_gb,
+        devices=tuple(gpus_of(config.trainer)),
+        devices_a_trial=devices_a_trial(config.trainer),
+        retries=configs.plain(config.search.retries),
+        equal_failures=config.search.stop_after_equal_failures,
+    )
+    return Study(
+        config=configs.stored(config),
+        space=space,
+        objective=objective,
+        terms=terms,
+        execution=execution,
+        ledger=ledger,
+        directory=directory,
+        earlier=before,
+        why=ledger.about.get("why", ""),
+    )
+
+
+def _anchored(config: DictConfig) -> DictConfig:
+    """Return the config as the run keeps it: what it says of its ledger does not depend on the current directory."""
+    given = config.search.storage
+    absolute = given and database.anchored(given)
+    return config if absolute == given else configs.replaced(config, {"search.storage": absolute})
+
+
+def _space_text(space: Space) -> str:
+    return json.dumps(dump(space), indent=2) + "\n"
