@@ -1,9 +1,12 @@
 """P11: failing trials never stop a search, but for the first ones that all fail alike; retries are counted."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.faults.searches import RANDOM, begun, command, ended, environment, start, wait_for
 from tests.faults.sessions import faulty
 from tests.faults.tallies import tally
 from tests.in_process import trials
@@ -57,3 +60,55 @@ def test_out_of_memory_names_the_batch_size(tmp_path: Path) -> None:
     done = faulty(tmp_path, "out_of_memory", "search.trials=1", "data.batch_size=8")
     assert "CUDA out of memory" in done.stdout
     assert "data.batch_size=8" in done.stdout
+
+
+CROWDED = """\
+import errno
+import itertools
+import os
+import time
+from pathlib import Path
+
+import tiny
+
+forked, fork = itertools.count(), os.fork
+
+
+def crowded():
+    if Path(os.environ["FULL"]).exists() and next(forked):
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+
+
+os.fork = crowded
+
+
+class Data(tiny.Data):
+    pass
+"""
+
+
+@pytest.mark.parametrize("failing", [1, 0], ids=["it fails", "it waits"])
+def test_a_trial_that_there_is_no_room_for_waits_or_fails_and_the_others_go_on(failing: int, tmp_path: Path) -> None:
+    full, hold = tmp_path / "full", tmp_path / "hold"
+    full.touch()  # while it is there, there is room for one process
+    hold.write_text("0")
+    (tmp_path / "crowded.py").write_text(CROWDED)
+    words = [*RANDOM, "search.trials=4", "search.parallel=2", "search.retries.lost=0", f"model.hold={hold}"]
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    driver = start(
+        command(tmp_path, *words, "data._target_=crowded.Data", "allow=[crowded]"),
+        env=environment(tmp_path, FULL=str(full), PYTHONPATH=paths),
+    )
+    with tally("P11", "optuna") as one, one.attempt():
+        assert wait_for(lambda: begun(tmp_path) >= 2 and ended(tmp_path) >= failing, 120)
+        time.sleep(1)  # the second trial is in the ledger before its process is asked for
+        full.unlink()
+        hold.unlink()
+        assert driver.wait(timeout=120) == 0
+        table = trials(tmp_path / "it")
+        assert [row["number"] for row in table if row["state"] == "FAILED"] == [1][:failing]
+        assert table[0]["attempt"] == 0
+        if failing:
+            assert table[1]["failure"]["kind"] == "lost"
+            assert "no process could be forked for it in 5 s: Resource temp" in table[1]["failure"]["message"]

@@ -28,6 +28,7 @@ from litune.workers.forked import Forked, fork
 LISTEN = b"l"  # says that a descriptor on the control connection is a listening socket; else it is a client's
 GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 _QUIET = 0.05  # seconds without news after which the next child is forked: a trial has come through its start by then
+_ROOM = 5.0  # seconds for there to be room for a trial's process
 _BUFFER = 1 << 20
 
 Message = dict[str, Any]
@@ -50,8 +51,9 @@ class _Client:
 
     connection: socket.socket
     text: bytes = b""
+    job: Job | None = None
     pid: int = 0
-    started: float = 0.0
+    started: float = 0.0  # when its child began; before that, when it asked for one
     timeout: float | None = None
     ended_by: str = ""  # "" | "deadline" | "client"
 
@@ -93,6 +95,7 @@ class Parent:
                         self._next = fork(self._leave)
                 self._deadlines()
                 self._reap()
+                self._start_waiting()
         finally:
             if self._next:
                 self._next.end()
@@ -138,20 +141,37 @@ class Parent:
             else:
                 self._forget(client)
             return
-        if b"\n" in data and not client.pid:
-            self._start(client, Job.from_json(json.loads(client.text)["job"]))
+        if b"\n" in data and not client.job:
+            client.job, client.started = Job.from_json(json.loads(client.text)["job"]), time.monotonic()
+            with contextlib.suppress(Exception):  # the trial meets it again, and tells it
+                base_config(client.job)
+            self._start(client, client.job)
 
     def _start(self, client: _Client, job: Job) -> None:
-        with contextlib.suppress(Exception):  # the trial meets it again, and tells it
-            base_config(job)
-        client.timeout, client.started = job.timeout, time.monotonic()
+        """Have a child run the job; where there is no room for one it is tried again later, as a trial may end."""
         while not client.pid:
-            child, self._next = self._next or fork(self._leave), None
+            try:
+                child, self._next = self._next or fork(self._leave), None
+            except OSError as error:
+                if time.monotonic() > client.started + _ROOM:
+                    self._refuse(client, f"no process could be forked for it in {_ROOM:g} s: {error.strerror}")
+                return
             try:
                 child.hand(job, client.connection)
-                client.pid = child.pid
             except OSError:  # somebody has ended or stopped it
                 child.end()
+            else:
+                client.pid, client.timeout, client.started = child.pid, job.timeout, time.monotonic()
+
+    def _start_waiting(self) -> None:
+        for client in list(self._clients.values()):
+            if client.job and not client.pid:
+                self._start(client, client.job)
+
+    def _refuse(self, client: _Client, why: str) -> None:
+        outcome = failed(FailureClass.LOST, why, {}, 0.0)
+        self._tell(client, [{"type": "outcome", **outcome.to_json()}])
+        self._forget(client)
 
     def _leave(self) -> None:
         """Let go, in a new child, of what is the parent's."""
@@ -189,6 +209,9 @@ class Parent:
             else:
                 kind, message = FailureClass.ERROR, f"its process ended with exit code {code}, without an outcome"
             lines.insert(0, {"type": "outcome", **failed(kind, message, {}, seconds).to_json()})
+        self._tell(client, lines)
+
+    def _tell(self, client: _Client, lines: Iterable[Message]) -> None:
         with contextlib.suppress(OSError):
             client.connection.setblocking(True)
             client.connection.sendall(b"\n" + b"".join(json.dumps(line).encode() + b"\n" for line in lines))
