@@ -58,6 +58,17 @@ class Settings:
     curiosity: tuple[float, float] = (-1.0, -0.3)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Belief:
+    """What a decision knows: features of all trials, the kept observations (trial, score), the best score of all."""
+
+    rows: Array
+    trial: Indices
+    score: Array
+    incumbent: float
+    predict: Predict
+
+
 class Thaw:
     """Decide 0, 1, 2, ...; holds the features of trials and candidates so as to compute them once.
 
@@ -158,49 +169,49 @@ class Thaw:
         return np.array([index for index, name in enumerate(self._names) if name not in taken], dtype=np.int64)
 
     def _model(self, rng: np.random.Generator, runs: Sequence[Run], left: float, *, screening: bool) -> Decision | None:
-        settings, steps = self.settings, self.steps
+        belief = self._fitted(rng, runs)
+        if screening and (params := self._screened(rng, runs, belief.predict)) is not None:
+            return self._begin(params, left, "screening")
+        return self._likeliest(rng, runs, left, belief)
+
+    def _fitted(self, rng: np.random.Generator, runs: Sequence[Run]) -> _Belief:
+        """Fit the process to what the trials have shown, with the ends of legs in flight pending."""
         while len(self._rows) < len(runs):
             self._rows.append(self._features.of(runs[len(self._rows)].params))
         rows = np.stack(self._rows[: len(runs)])
         trial, step, value = observations(runs)
         score = normal_scores(value)
         incumbent = float(score.max())
-        trial, when, score = thinned(trial, step, score, settings.kept)
+        trial, when, score = thinned(trial, step, score, self.settings.kept)
         at = Points(x=rows[trial], tau=self._tau(when), trial=trial)
         part = np.arange(len(score))
-        if len(part) > settings.fitted:
-            part = np.sort(rng.choice(len(part), settings.fitted, replace=False))
-        theta = curves.fit(at.rows(part), score[part], steps=settings.fit_steps)
-
-        flying = [index for index, run in enumerate(runs) if run.until]
-        pending = (
-            Points(
-                x=rows[flying],
-                tau=self._tau(np.array([runs[index].until for index in flying])),
-                trial=np.array(flying, dtype=np.int64),
-            )
-            if flying
-            else None
-        )
+        if len(part) > self.settings.fitted:
+            part = np.sort(rng.choice(len(part), self.settings.fitted, replace=False))
+        theta = curves.fit(at.rows(part), score[part], steps=self.settings.fit_steps)
+        flying = np.array([index for index, run in enumerate(runs) if run.until], dtype=np.int64)
+        ends = self._tau(np.array([runs[index].until for index in flying]))
+        pending = Points(x=rows[flying], tau=ends, trial=flying) if len(flying) else None
         predict = partial(curves.predict, theta, at, score, pending=pending)
-        if screening and (params := self._screened(rng, runs, predict)) is not None:
-            return self._begin(params, left, "screening")
+        return _Belief(rows=rows, trial=trial, score=score, incumbent=incumbent, predict=predict)
 
-        open_ = [index for index, run in enumerate(runs) if run.open(steps)]
-        fresh, units = self._fresh(rng, runs, trial, score)
+    def _likeliest(
+        self, rng: np.random.Generator, runs: Sequence[Run], left: float, belief: _Belief
+    ) -> Decision | None:
+        """Continue the trial, or start the new one, that is likeliest to beat the best value; None if there is none."""
+        open_ = [index for index, run in enumerate(runs) if run.open(self.steps)]
+        fresh, units = self._fresh(rng, runs, belief.trial, belief.score)
         if not open_ and not len(fresh):
             return None
+        reached = np.array([runs[index].reached for index in open_] + [0] * len(fresh))
+        target = np.minimum(reached + max(1, int(min(self.steps, left))), self.steps)
         queries = Points(
-            x=np.concatenate([rows[open_], fresh]) if open_ else fresh,
-            tau=np.zeros(len(open_) + len(fresh)),
+            x=np.concatenate([belief.rows[open_], fresh]) if open_ else fresh,
+            tau=self._tau(target),
             trial=np.concatenate([np.array(open_, dtype=np.int64), np.full(len(fresh), -1)]),
         )
-        reached = np.array([runs[index].reached for index in open_] + [0] * len(fresh))
-        target = np.minimum(reached + max(1, int(min(steps, left))), steps)
-        queries = Points(x=queries.x, tau=self._tau(target), trial=queries.trial)
-        mean, deviation = predict(queries)
-        margin = 10.0 ** rng.uniform(*settings.margin)
-        gain = log_ndtr((mean - incumbent - margin) / deviation)
+        mean, deviation = belief.predict(queries)
+        margin = 10.0 ** rng.uniform(*self.settings.margin)
+        gain = log_ndtr((mean - belief.incumbent - margin) / deviation)
         order = np.argsort(-gain, kind="stable")
         chosen = [int(index) - len(open_) for index in order if index >= len(open_)]
         if order[0] >= len(open_) and (params := self._first(units[chosen], runs, rng)) is not None:
