@@ -29,25 +29,12 @@ _DETACH = "--detach"
 def run(argv: list[str], program: str, usage: str, carry_out: CarryOut, *, searching: bool) -> int:
     """Do what Hydra's own main would: help, completion, show the config, or run it once or for each combination."""
     options = _options(argv, program, searching=searching)
-    if options.help:
-        _print_help(usage, program, options.config_dir)
+    if options.help or options.shell_completion or options.info or options.cfg:
+        _answer(options, program, usage)
         return 0
-    from litune.config import compose, hydra_app
     from litune.config.overrides import expand
 
-    overrides = list(options.overrides)
-    if options.shell_completion or options.info:
-        with hydra_app.opened(options.config_dir) as app:
-            if options.shell_completion:
-                app.shell_completion(hydra_app.PRIMARY, overrides)
-            else:
-                app.show_info(options.info, hydra_app.PRIMARY, overrides)
-        return 0
-    if options.cfg:
-        one = compose.compose(overrides, config_dir=options.config_dir, config_file=options.config_file)
-        compose.show(one, options.config_dir, options.cfg, options.package, resolve=options.resolve)
-        return 0
-    jobs = expand(overrides) if options.multirun else [overrides]
+    jobs = expand(options.overrides) if options.multirun else [options.overrides]
     composed = [_checked(job, options, searching=searching) for job in jobs]
     names = [one.config.name for one in composed if one.config.name]
     if len(set(names)) < len(names):
@@ -65,6 +52,24 @@ def run(argv: list[str], program: str, usage: str, carry_out: CarryOut, *, searc
     if len(jobs) == 1:
         return _started(composed[0], each)
     return _each(composed, jobs, each, searching=searching)
+
+
+def _answer(options: argparse.Namespace, program: str, usage: str) -> None:
+    """Print the help, the shell's completions, Hydra's information, or the config."""
+    if options.help:
+        _print_help(usage, program, options.config_dir)
+        return
+    from litune.config import compose, hydra_app
+
+    if options.cfg:
+        one = compose.compose(options.overrides, config_dir=options.config_dir, config_file=options.config_file)
+        compose.show(one, options.config_dir, options.cfg, options.package, resolve=options.resolve)
+        return
+    with hydra_app.opened(options.config_dir) as app:
+        if options.shell_completion:
+            app.shell_completion(hydra_app.PRIMARY, options.overrides)
+        else:
+            app.show_info(options.info, hydra_app.PRIMARY, options.overrides)
 
 
 def _options(argv: list[str], program: str, *, searching: bool) -> argparse.Namespace:

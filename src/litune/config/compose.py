@@ -82,33 +82,15 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
     trial.backend = configs.backend_schema(backend)
     content, found = _fitting(trial, document)
     problems += found
-    kept = []
-    for override in parsed:
-        if _chooses(override):
-            continue
-        problem = tried(trial, override)
-        if problem:
-            problems.append(replace(problem, where=WHERE))
-        else:
-            whole = override.is_delete() and "." not in override.key_or_group  # a section: the schema keeps it, empty
-            kept.append(f"{override.key_or_group}=null" if whole else line_of(trial, override))
-    name = document.path.stem if document else ""
+    kept, found = _kept(trial, parsed)
+    problems += found
     if document is None:
         raise InputError(problems)
-    with hydra_app.opened(config_dir, backend) as app:
-        ExperimentSource.files[name] = document.path
-        ExperimentSource.contents[name] = content
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        lines = [f'experiment="{quoted}"', f"backend={backend}", *kept]
-        try:
-            config = app.compose_config(
-                config_name=hydra_app.PRIMARY, overrides=lines, run_mode=RunMode.RUN, from_shell=False
-            )
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError([*problems, _translated(error, parsed, document)]) from error
-    with open_dict(config):
-        del config["hydra"]
-    config.experiment = config.experiment or name
+    try:
+        config = _composed_by_hydra(document, content, [f"backend={backend}", *kept], config_dir, backend)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError([*problems, _translated(error, parsed, document)]) from error
+    config.experiment = config.experiment or document.path.stem
     config.search.space = experiments.find_space(config.search.space, document.path)
     dangling = list(interpolations.unresolved(config))
     composed = Composed(
@@ -119,6 +101,41 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
         document=document,
     )
     return replace(composed, problems=[*problems, *composed.located(dangling)])
+
+
+def _kept(trial: DictConfig, parsed: Sequence[Override]) -> tuple[list[str], list[Problem]]:
+    """Return the overrides that fit, for Hydra, and the problems of the rest; `trial` takes what fits."""
+    kept: list[str] = []
+    problems: list[Problem] = []
+    for override in parsed:
+        if _chooses(override):
+            continue
+        if problem := tried(trial, override):
+            problems.append(replace(problem, where=WHERE))
+        else:
+            whole = override.is_delete() and "." not in override.key_or_group  # a section: the schema keeps it, empty
+            kept.append(f"{override.key_or_group}=null" if whole else line_of(trial, override))
+    return kept, problems
+
+
+def _composed_by_hydra(
+    document: Document, content: dict[str, Any], overrides: Sequence[str], config_dir: Path | None, backend: str
+) -> DictConfig:
+    """Return what Hydra makes of the experiment's content and the overrides."""
+    name = document.path.stem
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    with hydra_app.opened(config_dir, backend) as app:
+        ExperimentSource.files[name] = document.path
+        ExperimentSource.contents[name] = content
+        config = app.compose_config(
+            config_name=hydra_app.PRIMARY,
+            overrides=[f'experiment="{quoted}"', *overrides],
+            run_mode=RunMode.RUN,
+            from_shell=False,
+        )
+    with open_dict(config):
+        del config["hydra"]
+    return config
 
 
 def show(composed: Composed, config_dir: Path | None, kind: str, package: str | None, *, resolve: bool) -> None:
