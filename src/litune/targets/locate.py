@@ -39,11 +39,18 @@ _CLASSES = (
     *(f"{lightning}.{part}." for lightning in ("pytorch_lightning", "lightning.pytorch")
       for part in ("callbacks", "loggers", "strategies", "profilers", "plugins")),
 )  # fmt: skip
-_KINDS = {
-    "torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer", "torch.optim.lr_scheduler.LRScheduler",
-    "torch.utils.data.dataset.Dataset", "torch.utils.data.sampler.Sampler", "torch.utils.data.dataloader.DataLoader",
-    "pytorch_lightning.core.datamodule.LightningDataModule", "lightning.pytorch.core.datamodule.LightningDataModule",
-}  # fmt: skip
+_LIGHTNING = ("pytorch_lightning.", "lightning.pytorch.")
+_KINDS = {  # base class -> where those of the frameworks are defined that do nothing but what they are for
+    "torch.nn.modules.module.Module": ("torch.nn.", "torchvision.", "torchmetrics.", *_LIGHTNING),
+    "torch.optim.optimizer.Optimizer": ("torch.optim.",),
+    "torch.optim.lr_scheduler.LRScheduler": ("torch.optim.",),
+    "torch.utils.data.dataset.Dataset": ("torch.utils.data.dataset.", "torchvision.datasets."),
+    "torch.utils.data.sampler.Sampler": ("torch.utils.data.",),
+    "torch.utils.data.dataloader.DataLoader": ("torch.utils.data.dataloader.",),
+    "pytorch_lightning.core.datamodule.LightningDataModule": _LIGHTNING,
+    "lightning.pytorch.core.datamodule.LightningDataModule": _LIGHTNING,
+}
+_UNPICKLING = ("torchvision.datasets.lsun.",)  # read whatever lies in a directory by pickle
 
 _LISTED = 12  # a longer list of names would hide the rest of the message
 
@@ -264,8 +271,9 @@ def _refused(path: str, target: Any, trusted: frozenset[str], here: str) -> Prob
     if _is_trusted(home, trusted):
         return None
     if isinstance(target, type):
-        bases = {f"{base.__module__}.{base.__qualname__}" for base in target.__mro__}
-        if home.startswith(_CLASSES) or (root in FRAMEWORKS and root != "litune" and bases & _KINDS):
+        bases = [f"{base.__module__}.{base.__qualname__}" for base in target.__mro__]
+        homes = (*_CLASSES, *(place for base in bases for place in _KINDS.get(base, ())))
+        if home.startswith(homes) and not home.startswith(_UNPICKLING):
             return None
         if root not in FRAMEWORKS and _is_own(root, here):
             return None
