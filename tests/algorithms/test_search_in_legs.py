@@ -114,6 +114,7 @@ def test_params_tried_before_are_answered_up_to_their_step(tmp_path: Path) -> No
     ("overrides", "said"),
     [
         (["search.pruner=median"], "search.pruner: got 'median'; expected none beside search.algorithm=asha"),
+        (["trainer.max_steps=7"], "trainer.max_steps: got 7; expected -1 beside search.algorithm=asha"),
         (["trainer.min_epochs=2"], "trainer.min_epochs: got 2; expected null beside search.algorithm=asha"),
         (["trainer.enable_checkpointing=false"], "trainer.enable_checkpointing: got False; expected true beside"),
         (["trainer.val_check_interval=1"], "trainer.val_check_interval: got 1; expected 1.0, at the end of an epoch"),

@@ -4,7 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
 
+from litune.tasks.digits import Digits
 from litune.training import reporting
 from litune.trial import Job, Outcome, TrialState
 from litune.workers.child import execute
@@ -26,6 +29,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
 ]
+
+
+class Drawn(Digits):
+    """Its training data are shuffled by a generator of their own."""
+
+    def train_dataloader(self) -> DataLoader:
+        generator = torch.Generator().manual_seed(1)
+        return DataLoader(TensorDataset(*self.train), batch_size=64, shuffle=True, generator=generator)
 
 
 class Killed(BaseException):
@@ -126,3 +137,20 @@ def test_one_that_was_killed_after_its_last_epoch_keeps_its_curve(whole: Outcome
     run(tmp_path)
     again, _ = run(tmp_path, attempt=1)
     assert (again.state, again.score, again.history) == (whole.state, whole.score, whole.history)
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("trainer", {"max_steps": 28}),
+        ("trainer", {"reload_dataloaders_every_n_epochs": 2}),
+        ("data", {"_target_": "tests.training.test_resume.Drawn"}),
+    ],
+)
+def test_what_lightning_would_not_go_on_with_as_before_starts_again(section: str, change: dict, tmp_path: Path) -> None:
+    config = {**CONFIG, "allow": ["tests"], section: {**CONFIG[section], **change}}
+    whole, _ = run(tmp_path / "whole", config=config)
+    run(tmp_path / "killed", killed_at=3, config=config)
+    again, steps = run(tmp_path / "killed", attempt=1, config=config)
+    assert again.history == whole.history
+    assert steps[0] == 1

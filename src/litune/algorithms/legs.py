@@ -14,7 +14,8 @@ from litune.space.space import Space
 from litune.steps import steps_of
 
 _STOPPING = ("scheduler", "assessor")  # the fields of a backend's section by which somebody else stops trials
-_LENGTH = ("trainer.max_epochs", "trainer.check_val_every_n_epoch", "trainer.val_check_interval")
+_USUAL = {"enable_checkpointing": True, "fast_dev_run": False, "max_steps": -1, "reload_dataloaders_every_n_epochs": 0}
+_LENGTH = ("trainer.max_epochs", "trainer.check_val_every_n_epoch", "trainer.val_check_interval", "trainer.max_steps")
 
 
 def check(config: DictConfig, space: Space) -> Iterator[Problem]:
@@ -40,7 +41,7 @@ def hindrances(config: DictConfig, space: Space, algorithm: str) -> Iterator[Pro
     elif not config.function and steps_of(config) is None:
         got = repr(trainer.val_check_interval)
         yield Problem(key="trainer.val_check_interval", got=got, expected=f"1.0, at the end of an epoch, {wants}")
-    for name, usual in (("enable_checkpointing", True), ("fast_dev_run", False)):
+    for name, usual in _USUAL.items():
         if trainer[name] not in (None, usual):
             yield Problem(key=f"trainer.{name}", got=repr(trainer[name]), expected=f"{str(usual).lower()} {wants}")
     for name in ("min_epochs", "min_steps", "max_time"):

@@ -2,7 +2,8 @@
 
 Only from one that gives the same curve to the last bit: made at an epoch's end with the same config, in a training of
 one process that was to go on, and with no metric in the middle of its sum, as torchmetrics keeps those out of
-checkpoints.
+checkpoints. Where the training has a length in steps, makes its loaders anew on its way, or draws its data by a
+generator of their own, Lightning does not go on as it would have gone.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class ResumeMarks:
         """Write the mark."""
         reset_next = {id(one.value) for one in trainer._results.values() if not one.is_tensor}
         summing = any(getattr(part, "update_called", False) and id(part) not in reset_next for part in module.modules())
-        goes_on = self._between_epochs and not trainer.should_stop and trainer.world_size == 1 and not summing
+        goes_on = self._between_epochs and not trainer.should_stop and not summing and _is_restored_exactly(trainer)
         due = [_due(trainer, scheduler) for scheduler in trainer.lr_scheduler_configs]
         checkpoint[KEY] = {"of": self._of, "goes_on": goes_on, "due": due}
 
@@ -75,6 +76,15 @@ class ResumeMarks:
         for scheduler, value in zip(trainer.lr_scheduler_configs, self._due, strict=False):
             if value is not None:
                 module.lr_scheduler_step(scheduler.scheduler, value)
+
+
+def _is_restored_exactly(trainer: Any) -> bool:
+    """Whether Lightning, from a checkpoint of this training, goes on as the training itself would have gone on."""
+    if trainer.world_size > 1 or trainer.max_steps != -1 or trainer.reload_dataloaders_every_n_epochs:
+        return False
+    loaders = trainer.fit_loop._combined_loader.flattened
+    drawing = [part for loader in loaders for part in (loader, getattr(loader, "sampler", None))]
+    return all(getattr(part, "generator", None) is None for part in drawing)  # its state is in no checkpoint
 
 
 def _due(trainer: Any, scheduler: Any) -> float | None:
