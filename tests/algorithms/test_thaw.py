@@ -11,7 +11,7 @@ from litune.algorithms.decision import Decision, Run
 from litune.algorithms.features import Features
 from litune.algorithms.promotion import promote, rungs
 from litune.algorithms.thaw import Thaw
-from litune.space.space import Space, choice, loguniform, randint, uniform
+from litune.space.space import Space, choice, loguniform, qnormal, randint, uniform
 
 STEPS = 27
 SPACE = Space.of({"lr": loguniform(1e-4, 1.0), "depth": randint(1, 6), "act": choice("relu", "tanh", "gelu")})
@@ -101,6 +101,15 @@ def test_a_space_of_many_params_is_used_up_like_a_small_one():
     assert {Thaw(space, seed=7, steps=5).decide(number, runs).trial for number in range(12)} <= {0, 1, 2}
     over = [Run(params=run.params, curve=run.curve, over=True) for run in runs]
     assert Thaw(space, seed=7, steps=5).decide(0, over) is None
+
+
+def test_a_space_of_few_params_whose_number_is_not_known_is_used_up_too():
+    space = Space.of({"x": qnormal(2, 0.5, 1)})
+    runs = []
+    while (decision := Thaw(space, seed=1, steps=1).decide(len(runs), runs)) is not None:
+        runs.append(Run(params=decision.params, curve={1: decision.params["x"]}))
+    assert {1, 2, 3} <= {run.params["x"] for run in runs}
+    assert len({run.params["x"] for run in runs}) == len(runs)
 
 
 def test_in_a_wide_space_new_trials_come_mostly_from_the_region_that_is_good():

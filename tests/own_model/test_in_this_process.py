@@ -33,6 +33,17 @@ def pressed(params: dict[str, Any], trial: Any) -> float:
     return params["x"]
 
 
+def late(params: dict[str, Any], trial: Any) -> float:
+    """Its best is its first step, and it returns its last: what a pruned call scores is not the best of its curve."""
+    value = 0.0
+    for step in range(1, 5):
+        value = (0.9 if step == 1 else 0.1) if params["k"] == 0 else 0.5 + 0.01 * params["k"]
+        trial.report(step, value)
+        if trial.should_stop():
+            break
+    return value
+
+
 class Pressed(MLP):
     def on_train_epoch_end(self) -> None:
         once(self.hparams.dropout)
@@ -71,3 +82,12 @@ def test_ctrl_c_ends_the_search_and_no_trial(what: str, tmp_path: Path) -> None:
         assert rows[trial].state is TrialState.PAUSED
         assert signal.getsignal(signal.SIGINT) is handler
     assert [row.state for row in litune.search(**asked).rows] == [TrialState.COMPLETE] * 2
+
+
+def test_a_function_that_is_told_to_stop_is_called_again_for_params_tried_before(tmp_path: Path) -> None:
+    queue = [{"function.k": k} for k in (1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0)]
+    asked: dict[str, Any] = {"space": {"k": list(range(12))}, "algorithm": "random", "pruner": "median", "trials": 11}
+    asked |= {"enqueue": queue, "backend": "local", "runs": str(tmp_path)}
+    called = litune.search(late, **asked, name="called", duplicates="run")
+    assert [row.state for row in called.rows[9:]] == [TrialState.PRUNED] * 2
+    assert litune.search(late, **asked, name="answered").digest == called.digest

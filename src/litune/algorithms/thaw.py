@@ -13,7 +13,6 @@ safe where curves cross.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from litune.seeds import stream
 from litune.space.space import Space
 
 _ENUMERATED = 1000  # a grid up to this size is a list of candidates
-_TRIES = 1000  # random params of a larger one, before it is looked through for what is left
+_TRIES = 1000  # random params of a larger space, before it counts as used up, or its grid is looked through
 Predict = Callable[[Points], tuple[Array, Array]]  # mean and deviation of curves
 
 
@@ -154,14 +153,13 @@ class Thaw:
             distance = ((self._pool[free] - self._features.from_units(units[:1])) ** 2).sum(1)
             nearest: Mapping[str, Any] = self._candidates[free[int(np.argmin(distance))]]
             return nearest
-        size = self.space.grid_size()
-        for _ in itertools.count() if size is None else range(1 + _TRIES // len(units)):
+        for _ in range(1 + _TRIES // len(units)):
             for unit in units:
                 params = self._features.params(unit)
                 if _key(params) not in taken:
                     return params
             units = rng.random(units.shape)
-        grid = (self.space.grid(place) for place in range(size or 0))
+        grid = (self.space.grid(place) for place in range(self.space.grid_size() or 0))
         return next((params for params in grid if _key(params) not in taken), None)
 
     def _free(self, taken: set[str]) -> Indices:

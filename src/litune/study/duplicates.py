@@ -13,10 +13,13 @@ from litune.trial import Job, Outcome, TrialState
 
 
 class Duplicates:
-    """Holds the trials that others may be answered from, by their params. All have one seed."""
+    """Holds the trials that others may be answered from, by their params. All have one seed.
 
-    def __init__(self, objective: Objective, rows: Mapping[int, TrialRow]) -> None:
-        self._objective = objective
+    `owns_loop`: they are calls of a function, which may return any score when it is told to stop, or go on.
+    """
+
+    def __init__(self, objective: Objective, rows: Mapping[int, TrialRow], *, owns_loop: bool = False) -> None:
+        self._objective, self._owns_loop = objective, owns_loop
         self._sign = 1.0 if objective.maximize else -1.0
         self._sources: dict[str, list[int]] = {}
         for _, row in sorted(rows.items()):
@@ -38,7 +41,7 @@ class Duplicates:
                 continue
             for step, value in sorted(row.history.items()):
                 if step in job.prune_below and self._sign * value < job.prune_below[step]:
-                    return source, self._up_to(row, step, TrialState.PRUNED)
+                    return None if self._owns_loop else (source, self._up_to(row, step, TrialState.PRUNED))
             if row.state is TrialState.COMPLETE and (job.until is None or len(row.history) <= job.until):
                 return source, row.outcome()
             if job.until is not None and len(row.history) >= job.until and (row.ended or row.resting):
