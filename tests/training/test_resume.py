@@ -1,5 +1,6 @@
 """An interrupted trial goes on from its last checkpoint, to the same curve."""
 
+import enum
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from litune.tasks.digits import Digits
+from litune.tasks.digits import MLP, Digits
 from litune.training import reporting
 from litune.trial import Job, Outcome, TrialState
 from litune.workers.child import execute
@@ -37,6 +38,18 @@ class Drawn(Digits):
     def train_dataloader(self) -> DataLoader:
         generator = torch.Generator().manual_seed(1)
         return DataLoader(TensorDataset(*self.train), batch_size=64, shuffle=True, generator=generator)
+
+
+class Kind(enum.Enum):
+    PLAIN = "plain"
+
+
+class Kinded(MLP):
+    """A model whose checkpoints hold more than plain values."""
+
+    def __init__(self, hidden: int, dropout: float, kind: Kind = Kind.PLAIN) -> None:
+        super().__init__(hidden, dropout)
+        self.save_hyperparameters()
 
 
 class Killed(BaseException):
@@ -154,3 +167,20 @@ def test_what_lightning_would_not_go_on_with_as_before_starts_again(section: str
     again, steps = run(tmp_path / "killed", attempt=1, config=config)
     assert again.history == whole.history
     assert steps[0] == 1
+
+
+def test_a_checkpoint_that_holds_more_than_plain_values_is_told_with_what_and_the_cure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = {**CONFIG["model"], "_target_": "tests.training.test_resume.Kinded"}
+    config = {**CONFIG, "allow": ["tests"], "model": model}
+    run(tmp_path, killed_at=3, config=config)
+    again, steps = run(tmp_path, attempt=1, config=config)
+    assert again.state is TrialState.COMPLETE
+    assert steps[0] == 1
+    told = capsys.readouterr().err
+    assert (
+        "last.ckpt cannot be read (it holds more than weights and plain values: tests.training.test_resume.Kind;"
+        in told
+    )
+    assert "self.save_hyperparameters(ignore=[...])" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 from litune.errors import LituneError
@@ -31,7 +32,12 @@ def below(directory: Path, recorded: str | None) -> Path | None:
 
 def refused(checkpoint: Path, error: pickle.UnpicklingError) -> LituneError:
     """Return the error of a checkpoint that torch.load(weights_only=True) does not open."""
-    why = str(error).splitlines()[0]
-    return LituneError(
-        f"{checkpoint}: holds more than weights and plain values, and is not opened as it could run code: {why}"
-    )
+    return LituneError(f"{checkpoint}: is not opened, as it could run code: {reason(error)}")
+
+
+def reason(error: Exception) -> str:
+    """Return, in a line, why a checkpoint cannot be read."""
+    if isinstance(error, pickle.UnpicklingError) and (found := re.search(r"GLOBAL ([\w.]+)", str(error))):
+        cure = "if it is an argument of the model's, self.save_hyperparameters(ignore=[...]) leaves it out"
+        return f"it holds more than weights and plain values: {found[1]}; {cure}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

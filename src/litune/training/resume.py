@@ -19,6 +19,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litune.config import config as configs
+from litune.training import checkpoints
 from litune.trial import CHECKPOINTS
 
 KEY = "litune"  # of what a checkpoint says about itself
@@ -118,6 +119,6 @@ def find(directory: Path, config: DictConfig) -> Continuation | None:
             history = {int(step): float(value) for step, value in held["callbacks"]["Report"]["history"]}
             found.append((int(held["epoch"]), Continuation(checkpoint=str(file), history=history)))
         except _UNREADABLE as error:
-            cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-            sys.stderr.write(f"{file} cannot be read ({cause}); the trial goes on from an earlier epoch\n")
+            why = checkpoints.reason(error)
+            sys.stderr.write(f"{file} cannot be read ({why}); the trial goes on from an earlier epoch\n")
     return max(found, key=lambda one: one[0])[1] if found else None
