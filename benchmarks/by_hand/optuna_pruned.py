@@ -64,6 +64,7 @@ class Report(Callback):
 
 
 def objective(trial):
+    pl.seed_everything(seed, verbose=False)
     lr = trial.suggest_float("lr", *((1e-4, 1e-1) if experiment == "digits_mlp" else (3e-4, 0.03)), log=True)
     if experiment == "digits_mlp":
         hidden = trial.suggest_categorical("hidden", [32, 64, 128])
@@ -73,7 +74,6 @@ def objective(trial):
         model = Mnist(lr, dropout=trial.suggest_float("dropout", 0.0, 0.6, step=0.05))
         batch_size = trial.suggest_categorical("batch_size", [64, 128, 256])
         data = mnist.MNISTData(root=os.environ["LIVE_MNIST"], batch_size=batch_size)
-    pl.seed_everything(seed, verbose=False)
     report = Report(trial)
     trainer = pl.Trainer(
         accelerator="cpu",
