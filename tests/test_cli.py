@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from litune import cli
+from litune import checks, cli
 from litune.commands import doctor_install
 from litune.config.compose import compose
 
@@ -133,6 +133,11 @@ def test_an_experiment_may_choose_its_backend_and_the_command_line_another(tmp_p
     write(tmp_path / "experiments/mine.yaml", MINE + "backend: local\n")
     assert compose(["experiment=mine"]).config.backend.name == "local"
     assert compose(["experiment=mine", "backend=optuna"]).config.backend.name == "optuna"
+    write(tmp_path / "experiments/mine.yaml", MINE + "backend: {name: ray, num_cpus: 3}\n")
+    assert compose(["experiment=mine", "backend=ray", "backend.num_gpus=1"]).config.backend.num_cpus == 3
+    for other in (compose(["experiment=mine", "backend=nni"]), compose(["experiment=mine", "backend=local"])):
+        assert not checks.check(other.config, None)
+        assert "num_cpus" not in other.config.backend
 
 
 def test_overrides_add_replace_and_delete(tmp_path, monkeypatch):

@@ -80,7 +80,7 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
     problems += found
     trial = configs.schema()
     trial.backend = configs.backend_schema(backend)
-    content, found = _fitting(trial, document)
+    content, found = _fitting(trial, document, backend)
     problems += found
     kept, found = _kept(trial, parsed)
     problems += found
@@ -191,11 +191,11 @@ def _backend(given: str | None, document: Document | None, config_dir: Path | No
     return DEFAULT_BACKEND, [problem]
 
 
-def _fitting(trial: DictConfig, document: Document | None) -> tuple[dict[str, Any], list[Problem]]:
+def _fitting(trial: DictConfig, document: Document | None, backend: str) -> tuple[dict[str, Any], list[Problem]]:
     """Return what of the experiment fits the schema, and the problems of the rest; `trial` takes what fits."""
     content: dict[str, Any] = {}
     problems: list[Problem] = []
-    for key, value in _keys(document.data) if document else ():
+    for key, value in _keys(document.data, backend) if document else ():
         assert document is not None
         if key == "defaults":
             content[key] = value
@@ -208,10 +208,10 @@ def _fitting(trial: DictConfig, document: Document | None) -> tuple[dict[str, An
     return content, problems
 
 
-def _keys(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value): open sections whole, the others key by key; a backend named by a word is chosen."""
+def _keys(data: Mapping[str, Any], backend: str) -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value): open sections whole, the others key by key; nothing of another backend than this."""
     for name, value in data.items():
-        if name == "backend" and not isinstance(value, Mapping):
+        if name == "backend" and (not isinstance(value, Mapping) or value.get("name", backend) != backend):
             continue
         if name in OPEN_SECTIONS or not isinstance(value, Mapping):
             yield name, value
