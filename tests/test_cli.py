@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 from litune import checks, cli
 from litune.commands import doctor_install
 from litune.config.compose import compose
+from litune.config.config import snapshot
 
 ROOT = Path(__file__).parents[1]
 
@@ -138,6 +140,27 @@ def test_an_experiment_may_choose_its_backend_and_the_command_line_another(tmp_p
     for other in (compose(["experiment=mine", "backend=nni"]), compose(["experiment=mine", "backend=local"])):
         assert not checks.check(other.config, None)
         assert "num_cpus" not in other.config.backend
+
+
+@pytest.mark.parametrize(
+    ("backend", "field", "value"),
+    [
+        ("ray", "scheduler", {"name": "asha", "grace_period": 1}),
+        ("ray", "resources_per_trial", {"cpu": 1, "gpu": 0.5}),
+        ("nni", "tuner", {"name": "TPE", "classArgs": {"optimize_mode": "maximize"}}),
+    ],
+)
+def test_an_experiment_may_give_a_part_of_a_backend_its_arguments(tmp_path, monkeypatch, backend, field, value):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "experiments/mine.yaml", f"{MINE}backend: {{name: {backend}, {field}: {json.dumps(value)}}}\n")
+    composed = compose(["experiment=mine"])
+    assert not composed.problems
+    assert composed.config.backend[field] == value
+    write(tmp_path / "config.yaml", snapshot(composed.config))
+    assert compose([], config_file=Path("config.yaml")).config == composed.config
+    changed = compose(["experiment=mine", f"+backend.{field}.x=2"])
+    assert not changed.problems
+    assert changed.config.backend[field] == {**value, "x": 2}
 
 
 def test_overrides_add_replace_and_delete(tmp_path, monkeypatch):

@@ -17,12 +17,13 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from omegaconf.nodes import AnyNode
 
 from litune import backends
 from litune.arguments import WHERE
 from litune.config import assigning, experiments, hydra_app, interpolations, nodes
 from litune.config import config as configs
-from litune.config.documents import Document, leaves, read
+from litune.config.documents import Document, read
 from litune.config.hydra_app import DEFAULT_BACKEND, ExperimentSource
 from litune.config.overrides import line_of, parse, tried
 from litune.config.schema import BACKENDS, OPEN_SECTIONS
@@ -195,7 +196,7 @@ def _fitting(trial: DictConfig, document: Document | None, backend: str) -> tupl
     """Return what of the experiment fits the schema, and the problems of the rest; `trial` takes what fits."""
     content: dict[str, Any] = {}
     problems: list[Problem] = []
-    for key, value in _keys(document.data, backend) if document else ():
+    for key, value in _keys(trial, document.data, backend) if document else ():
         assert document is not None
         if key == "defaults":
             content[key] = value
@@ -208,15 +209,17 @@ def _fitting(trial: DictConfig, document: Document | None, backend: str) -> tupl
     return content, problems
 
 
-def _keys(data: Mapping[str, Any], backend: str) -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value): open sections whole, the others key by key; nothing of another backend than this."""
+def _keys(trial: DictConfig, data: Mapping[str, Any], backend: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) down to where the schema holds values; nothing of a backend other than this one."""
     for name, value in data.items():
-        if name == "backend" and (not isinstance(value, Mapping) or value.get("name", backend) != backend):
+        key = f"{prefix}{name}"
+        if key == "backend" and (not isinstance(value, Mapping) or value.get("name", backend) != backend):
             continue
-        if name in OPEN_SECTIONS or not isinstance(value, Mapping):
-            yield name, value
+        whole = key in OPEN_SECTIONS or isinstance(nodes.node_at(trial, key), AnyNode)
+        if isinstance(value, Mapping) and value and not whole:
+            yield from _keys(trial, value, backend, f"{key}.")
         else:
-            yield from leaves(value, f"{name}.")
+            yield key, value
 
 
 def _nest(content: dict[str, Any], key: str, value: Any) -> None:
