@@ -35,10 +35,11 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
             gc.set_threshold(*usual)
 
     def data() -> Message:
+        from litune.space import fit
         from litune.training import training
 
         try:
-            training.load_ahead(config)
+            training.load_ahead(fit.filled(config, space))
         except Exception as error:  # noqa: BLE001 - the user's code; what it raises is told once, before any trial
             return {"problems": [vars(_data_problem(error))]}
         blas.libraries.cache_clear()  # of a search that this process has had before

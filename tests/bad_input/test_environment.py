@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sqlite3
 
@@ -139,6 +140,21 @@ def test_data_that_is_not_there_is_told_once_before_any_trial(project, backend, 
     result = project.search(*words)
     project.assert_refused(result, "my_net.py:25: data: got FileNotFoundError: ", "'nowhere/train.csv'")
     assert len(result[2].splitlines()) == 1
+
+
+@pytest.mark.parametrize("backend", ["optuna", "local"])
+def test_data_that_lacks_what_only_a_trial_has_is_no_mistake(project, backend):
+    net = (
+        NET.replace("{logged}", "1.0").replace('root: str = "."', "size: int, root: str").replace("=2,", "=self.size,")
+    )
+    net = net.replace("self.root = root", "self.root, self.size = root, size")
+    net = net.replace('open(self.root + "/train.csv").close()', "assert self.size == 4 * self.trainer.world_size")
+    project.write("my_net.py", net)
+    project.write("search_spaces/mine.json", json.dumps({"data.size": {"_type": "choice", "_value": [4]}}))
+    words = ("data={_target_: my_net.Data, root: here}", "optimizer=null")
+    code, out, err = project.search(*WORDS, *OUR_OWN, *words, f"backend={backend}")
+    assert code == 0, out + err
+    assert "trial 0 COMPLETE" in out
 
 
 LOGGED = {

@@ -34,6 +34,17 @@ def merged(config: DictConfig, space: Space) -> Iterator[tuple[dict[str, Any], D
             yield params, configs.merge(config, params)
 
 
+def filled(config: DictConfig, space: Space) -> DictConfig:
+    """Return the config with a value of the space for each key that it lacks: one that a trial may have."""
+    chosen: dict[str, Any] = {}
+    for key, parameter in space.parameters.items():
+        chooser, option = space.conditions.get(key, (None, None))
+        node = nodes.node_at(config, name_of(key).removesuffix(configs.CHOICE_SUFFIX))
+        if (chooser is None or chosen.get(chooser) == option) and (node is None or node._is_missing()):
+            chosen[key] = parameter.examples()[0]
+    return configs.merge(config, {name_of(key): value for key, value in chosen.items()})
+
+
 def placed(config: DictConfig, problems: list[Problem], params: Mapping[str, Any]) -> list[Problem]:
     """Return the problems that the params cause, with the place in the search space's file and the cure."""
     return _at_space(config, [_cured(problem, params) for problem in problems])

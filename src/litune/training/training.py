@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import time
+import traceback
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -118,8 +119,18 @@ def load_ahead(config: DictConfig) -> None:
     importlib.import_module("fsspec.implementations.chained")
     if config.data:
         data = targets.instantiate(config.data)
-        data.prepare_data()
-        data.setup("fit")
+        try:
+            data.prepare_data()
+            data.setup("fit")
+        except Exception as error:
+            if not _asks_the_trainer(error):
+                raise
+
+
+def _asks_the_trainer(error: Exception) -> bool:
+    """Say whether a data module failed for want of its trainer, which each trial gives it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return "trainer" in (last.line or "")
 
 
 def _ending(report: Report, metric: str) -> tuple[TrialState, Failure | None]:
