@@ -14,7 +14,7 @@ from litune import environment
 from litune.algorithms import legs
 from litune.arguments import WHERE
 from litune.config import config as configs
-from litune.config import experiments, limits
+from litune.config import experiments, interpolations, limits
 from litune.config.schema import GROUPS, NAME_PATTERN, Config
 from litune.errors import InputError, Problem, nearest
 from litune.parallelism import LAG, lag_of
@@ -47,13 +47,14 @@ def load_space(config: DictConfig, experiment: Path = Path()) -> Space:
 
 def check(config: DictConfig, space: Space | None) -> list[Problem]:
     """Return what is wrong, as far as it shows without importing torch; `space` is None where none is searched."""
-    plain = configs.stored(config)
+    plain = configs.plain(config)
     problems = [
         *limits.outside(Config, plain, OmegaConf.get_type(config.backend)),
         *_name(config.name),
         *_sections(plain),
         *environment.packages(plain),
     ]
+    problems = [interpolations.as_written(config, problem) for problem in problems]
     problems += [
         *environment.directory(config.search.runs),
         *environment.accelerator(config),

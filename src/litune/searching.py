@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from litune import backends
 from litune.config import config as configs
+from litune.config import interpolations
 from litune.config.schema import Config, SearchConfig
 from litune.errors import InputError, Problem, SearchFailed, nearest
 from litune.result import SearchResult
@@ -197,10 +198,12 @@ def _config(asked: Mapping[str, Any], problems: list[Problem]) -> DictConfig | N
         problems.append(Problem(key="backend", got=repr(name), expected=expected, nearest=near))
         return None
     try:
-        return configs.from_plain(asked)
+        config = configs.from_plain(asked)
     except InputError as error:
         problems += [problem for problem in error.problems if problem.key not in {p.key for p in problems}]
         return None
+    problems += [problem for problem in interpolations.unresolved(config) if "${" in problem.got]
+    return config
 
 
 def _refuse_gpu_in_use(config: DictConfig) -> None:

@@ -120,6 +120,23 @@ def test_devices_named_by_a_variable_are_what_it_holds(project, monkeypatch):
     project.assert_refused(project.search(*words), "search.trials: ", "trainer.devices: got 'two'")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("search.trials", "0", "at least 1"),
+        ("search.pruner", "medain", "did you mean median?"),
+        ("seed", "-5", "at least 0"),
+        ("objective.mode", "maximize", "one of max, min"),
+        ("trainer.max_epochs", "0", "at least 1"),
+        ("name", "a/b", "1 to 80 letters"),
+    ],
+)
+def test_a_value_from_a_variable_is_held_to_the_limits_and_not_shown(project, monkeypatch, key, value, said):
+    monkeypatch.setenv("GIVEN", value)
+    result = project.search("experiment=mine", f"{key}=${{oc.env:GIVEN}}")
+    project.assert_refused(result, f"command line: {key}: got ${{oc.env:GIVEN}}; expected ", said)
+
+
 def test_a_space_over_a_section_that_is_not_there_is_told_once(project):
     project.write("search_spaces/mine.json", '{"data.batch_size": {"_type": "choice", "_value": [32, 64, 128]}}\n')
     result = project.search("experiment=mine", "data=null")

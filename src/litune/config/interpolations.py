@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 
+from litune.config import nodes
 from litune.errors import Problem
 
 
@@ -22,6 +24,12 @@ def unresolved(config: DictConfig) -> Iterator[Problem]:
                 OmegaConf.to_container(OmegaConf.create({"value": OmegaConf.select(config, key)}), resolve=True)
             except (OmegaConfBaseException, RecursionError) as error:
                 yield _dangling(key, written, error)
+
+
+def as_written(config: DictConfig, problem: Problem) -> Problem:
+    """Return the problem with the interpolation instead of its value, which may be a secret of the environment."""
+    node = nodes.node_at(config, problem.key)
+    return replace(problem, got=str(node._value())) if node is not None and node._is_interpolation() else problem
 
 
 def _dangling(key: str, written: str, error: Exception) -> Problem:

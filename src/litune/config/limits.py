@@ -18,7 +18,7 @@ def outside(kind: type, values: Mapping[str, Any], backend: type | None, prefix:
         section = backend if key == "backend" else field.default_factory
         if dataclasses.is_dataclass(section) and isinstance(value, Mapping):
             yield from outside(section, value, backend, f"{key}.")
-        elif value is not None and not (isinstance(value, str) and "${" in value):
+        elif value is not None:
             yield from _limit(key, value, field.metadata)
 
 

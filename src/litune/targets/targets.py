@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litune.config import assigning, nodes
+from litune.config import assigning, interpolations
 from litune.config import config as configs
 from litune.config.schema import GROUPS
 from litune.errors import InputError, Problem, nearest
@@ -38,13 +38,7 @@ def check(config: DictConfig) -> list[Problem]:
     for key, section, extra in _sections(config):
         problems += _bind(section, key, extra)[1] or _wrong_kind(section, key)
     problems += lightning_packages.misfits((key, section) for key, section, _ in _sections(config))
-    return list(dict.fromkeys(_as_written(config, problem) for problem in problems))
-
-
-def _as_written(config: DictConfig, problem: Problem) -> Problem:
-    """Return the problem with the interpolation instead of its value, which may be a secret of the environment."""
-    node = nodes.node_at(config, problem.key)
-    return replace(problem, got=str(node._value())) if node is not None and node._is_interpolation() else problem
+    return list(dict.fromkeys(interpolations.as_written(config, problem) for problem in problems))
 
 
 def typed(config: DictConfig) -> DictConfig:
@@ -61,7 +55,7 @@ def typed(config: DictConfig) -> DictConfig:
         problems += found
         values.update({f"{key}.{name}": value for name, value in arguments.items() if _changed(value, section[name])})
     if problems:
-        raise InputError(dict.fromkeys(_as_written(config, problem) for problem in problems))
+        raise InputError(dict.fromkeys(interpolations.as_written(config, problem) for problem in problems))
     package = lightning_packages.of_model(config.model[TARGET])
     for key, section, _ in sections:
         if (meant := lightning_packages.in_package(section[TARGET], package)) != section[TARGET]:
