@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import litune
-from litune.config.documents import display_path
+from litune.config.documents import display_path, read
 from litune.errors import InputError, Problem, nearest
 
 GROUP = "experiment"
@@ -61,14 +62,24 @@ def find(choice: str, config_dir: Path | None) -> Path:
 def find_space(given: str | None, experiment: Path) -> str | None:
     """Return the path of the search space: as given, or by its name, the experiment's by default.
 
-    It is looked for here, in the experiment's project, and beside the experiment.
+    It is looked for here, in the experiment's project, and beside the experiment. A run's config.yaml has the
+    space.json beside it, unless another one is given than it names: that file may be gone, or not as it was.
     """
+    own = experiment.with_name("space.json")
+    if experiment.name == "config.yaml" and own.is_file() and given in (None, _named_in(experiment)):
+        return str(own)
     homes = _homes(experiment)
     names = [f"{given or experiment.stem}{suffix}" for suffix in (".json", *SUFFIXES)]
     named = [home / _SPACES / name for home in homes for name in names]
     typed = [home / given for home in homes] if given is not None else []
     found = next((path for path in [*typed, *named] if path.is_file()), None) or next(filter(Path.exists, typed), None)
     return str(found) if found else given
+
+
+def _named_in(file: Path) -> str | None:
+    """Return the space that a config's own file names."""
+    search = read(file).data.get("search")
+    return search.get("space") if isinstance(search, Mapping) else None
 
 
 def spaces(experiment: Path) -> dict[str, Path]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from litune import steps
 from litune.algorithms import auto
@@ -85,6 +86,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         begun=any((directory / "trials").iterdir()),
     )
     terms = identity.same_search(ledger.about, about, config, directory)
+    _note_reach(config, directory / "config.yaml")
     execution = Execution(
         trials=steps.trials_in_all(config),
         parallel=parallel_of(config),
@@ -118,6 +120,21 @@ def _anchored(config: DictConfig) -> DictConfig:
     given = config.search.storage
     absolute = given and database.anchored(given)
     return config if absolute == given else configs.replaced(config, {"search.storage": absolute})
+
+
+def _note_reach(config: DictConfig, path: Path) -> None:
+    """Have a run's config say how far the search goes, where it now goes further: the same search again goes as far."""
+    with contextlib.suppress(InputError):  # a damaged one stays as it is, for the doctor
+        before = configs.load(path)
+        if _reach(config) > _reach(before):
+            reach = {key: OmegaConf.select(config, key) for key in ("search.trials", "search.budget")}
+            new = path.with_name(f"{path.name}.new")
+            new.write_text(configs.snapshot(configs.replaced(before, reach)))
+            new.replace(path)
+
+
+def _reach(config: DictConfig) -> tuple[float, ...]:
+    return steps.trials_in_all(config), steps.steps_in_all(config), config.search.budget.seconds or math.inf
 
 
 def _space_text(space: Space) -> str:

@@ -1,0 +1,58 @@
+"""The report's command for the same search again, typed as printed, from another directory."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import litune
+from litune import cli
+
+
+def climb(params: dict[str, Any], trial: Any) -> float:
+    for step in (1, 2):
+        trial.report(step, params["slope"] * step)
+    return params["slope"] * 2
+
+
+def digest_of_the_same_search_again(run: Path, elsewhere: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    capsys.readouterr()
+    assert cli.main(["report", str(run), "--format", "md"]) == 0
+    printed = capsys.readouterr().out
+    command = next(line.strip() for line in printed.splitlines() if "litune search --config-file" in line)
+    assert cli.main(shlex.split(command.strip("`"))[1:]) == 0, capsys.readouterr().err
+    return capsys.readouterr().out.splitlines()[-1].removeprefix("digest ")
+
+
+def test_a_search_from_python_that_was_given_more_trials(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for trials in (2, 4, 3):
+        result = litune.search(
+            climb, space={"slope": litune.uniform(0, 1)}, trials=trials, backend="local", name="it", runs=str(tmp_path)
+        )
+    assert len(result.rows) == 4
+    assert digest_of_the_same_search_again(tmp_path / "it", tmp_path / "there", capsys, monkeypatch) == result.digest
+
+
+def test_a_search_whose_space_file_was_edited_since(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, space = tmp_path / "hill.yaml", tmp_path / "hill.json"
+    function = {"_target_": f"{__name__}.climb"}
+    experiment.write_text(json.dumps({"function": function, "allow": [__name__], "objective": {"metric": "score"}}))
+    space.write_text(json.dumps({"function.slope": {"_type": "uniform", "_value": [0, 1]}}))
+    words = ["backend=local", "search.space=hill.json", "search.trials=2", "name=it"]
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["search", "--config-file", "hill.yaml", *words]) == 0
+    digest = capsys.readouterr().out.splitlines()[-1].removeprefix("digest ")
+    space.write_text(json.dumps({"function.slope": {"_type": "uniform", "_value": [5, 6]}}))
+    run = tmp_path / "runs" / "it"
+    assert digest_of_the_same_search_again(run, tmp_path / "there", capsys, monkeypatch) == digest
+    other = ["search", "--config-file", str(run / "config.yaml"), f"search.space={tmp_path}/./hill.json", "name=other"]
+    assert cli.main(other) == 0
+    assert capsys.readouterr().out.splitlines()[-1].removeprefix("digest ") != digest
