@@ -67,8 +67,8 @@ class Outcome:
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON values; NaN and infinities are written as text."""
         out = asdict(self)
-        out["history"] = [[step, _number_out(value)] for step, value in self.history.items()]
-        out["score"] = None if self.score is None else _number_out(self.score)
+        out["history"] = [[step, number_out(value)] for step, value in self.history.items()]
+        out["score"] = None if self.score is None else number_out(self.score)
         return out
 
     @classmethod
@@ -88,7 +88,8 @@ class Outcome:
         )
 
 
-def _number_out(value: float) -> float | str:
+def number_out(value: float) -> float | str:
+    """Return the number as JSON has it: NaN and infinities as text."""
     return value if math.isfinite(value) else repr(value)
 
 

@@ -18,7 +18,7 @@ from litune.report import confirmed
 from litune.report.console import brief, uncut_console
 from litune.study import confirmation, runs
 from litune.table import TrialRow, digest, leaderboard
-from litune.trial import TrialState
+from litune.trial import TrialState, number_out
 
 _COLUMNS = ("number", "state", "failure", "score")
 _LAST = ("history", "seconds", "where")
@@ -90,7 +90,7 @@ def _record(row: TrialRow) -> dict[str, Any]:
         "failure": row.failure and {"kind": row.failure.kind.value, "message": row.failure.message},
         "score": row.score,
         "params": dict(row.params),
-        "history": [[step, value] for step, value in row.history.items()],
+        "history": [[step, number_out(value)] for step, value in row.history.items()],
         "seconds": round(row.seconds, 3),
         "where": row.where,
         "seed": row.seed,

@@ -1,0 +1,30 @@
+"""What `litune trials` prints for programs to read."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litune import cli
+from litune.trial import Failure, FailureClass, Job, Outcome, TrialState
+
+
+def strict(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
+def test_numbers_that_json_does_not_have_are_text(
+    recorded: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def diverge(job: Job) -> Outcome:
+        failure = Failure(kind=FailureClass.NAN, message="val_acc is no number")
+        worst = math.nan if job.number else -math.inf
+        return Outcome(state=TrialState.FAILED, history={1: 0.5, 2: worst}, failure=failure)
+
+    run = recorded("diverged", 2, ending=diverge)
+    assert cli.main(["trials", str(run), "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out, parse_constant=strict)
+    assert [row["history"] for row in rows] == [[[1, 0.5], [2, "-inf"]], [[1, 0.5], [2, "nan"]]]
