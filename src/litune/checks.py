@@ -51,6 +51,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
     problems = [
         *limits.outside(Config, plain, OmegaConf.get_type(config.backend)),
         *_name(config.name),
+        *_experiment(config.experiment),
         *_sections(plain),
         *environment.packages(plain),
     ]
@@ -117,6 +118,12 @@ def _name(name: str | None) -> Iterator[Problem]:
     if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name in (".", "..")):
         expected = "1 to 80 letters, digits, and . _ -, and not . or .."
         yield Problem(key="name", got=repr(name), expected=expected)
+
+
+def _experiment(experiment: str) -> Iterator[Problem]:
+    if "/" in experiment:
+        cure = "give the directory of its runs by search.runs"
+        yield Problem(key="experiment", got=repr(experiment), expected="a name: no /", cure=cure)
 
 
 def _sections(plain: Mapping[str, Any]) -> Iterator[Problem]:

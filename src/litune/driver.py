@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,8 +139,8 @@ def _conclude(console: Console, study: Study) -> None:
     if best:
         note = confirmed.note(found, study.objective)
         config = configs.from_plain(study.config)
-        path = display_path(runs.write_best(study.directory, config, best, vars(study.terms), note))
-        place = display_path(study.directory)
+        path = shlex.quote(display_path(runs.write_best(study.directory, config, best, vars(study.terms), note)))
+        place = shlex.quote(display_path(study.directory))
         console.print(
             f"best: {path}\ntrain it: litune train --config-file {path}\n"
             f"see it: litune report {place}; litune dashboard {place}",

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from litune.config import config as configs
 from litune.config.documents import display_path
+from litune.config.experiments import in_a_name
 from litune.errors import InputError, Problem
 from litune.trial import DirectTrial, Outcome
 from litune.workers import resources
@@ -26,10 +27,11 @@ def train(config: DictConfig) -> int:
     from litune.study import runs
 
     directory = directory_of(config)
-    directory.mkdir(mode=0o700, parents=True)
-    (directory / "config.yaml").write_text(configs.snapshot(config))
-    outcome = _trained(config, DirectTrial(directory))
-    (directory / runs.OUTCOME).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
+    with runs.private():
+        directory.mkdir(parents=True)
+        (directory / "config.yaml").write_text(configs.snapshot(config))
+        outcome = _trained(config, DirectTrial(directory))
+        (directory / runs.OUTCOME).write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
     objective = configs.objective(config)
     for step, value in outcome.history.items():
         print(f"validation {step}: {objective.metric}={value:.6g}")
@@ -55,8 +57,9 @@ def replay(run: str, number: int) -> int:
         raise InputError(Problem(where=str(directory), key="trial", got=str(number), expected=expected))
     again = runs.best_config(config, row, ledger.about["terms"])
     place = next(path for path in _numbered(directory / "replays" / f"{number:04d}") if not path.exists())
-    place.mkdir(mode=0o700, parents=True)
-    outcome = _trained(again, DirectTrial(place, row.params, stop_after=len(row.history)))
+    with runs.private():
+        place.mkdir(parents=True)
+        outcome = _trained(again, DirectTrial(place, row.params, stop_after=len(row.history)))
     equal = outcome.history.keys() == row.history.keys()
     for step, value in row.history.items():
         now = outcome.history.get(step)
@@ -72,7 +75,7 @@ def replay(run: str, number: int) -> int:
 
 def directory_of(config: DictConfig) -> Path:
     """Return where the next train() will work."""
-    name = config.name or f"train-{config.experiment or 'model'}"
+    name = config.name or f"train-{in_a_name(config.experiment) or 'model'}"
     return next(path for path in _numbered(Path(config.search.runs).absolute() / name) if not path.exists())
 
 

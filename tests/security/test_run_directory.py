@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import in_process
 from tests.faults.searches import command, environment, finish
 
 SECRET = "hunter2-7f3a9c51"  # noqa: S105 - nobody's
@@ -41,6 +42,20 @@ def test_files_are_their_owners_alone(run: Path) -> None:
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (run, *run.rglob("*"))}
     assert len(modes) > 20
     assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+
+
+def test_files_of_a_single_training_are_their_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        in_process.litune("train", "experiment=tiny", "name=once", f"search.runs={tmp_path}")
+        in_process.search(tmp_path, "search.trials=1")
+        in_process.litune("train", f"replay={tmp_path / 'it'}", "trial=0")
+    finally:
+        os.umask(before)
+    for directory in (tmp_path / "once", tmp_path / "it" / "replays"):
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (directory, *directory.rglob("*"))}
+        assert len(modes) > 5
+        assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
 def test_a_secret_of_the_environment_is_in_no_file(run: Path) -> None:

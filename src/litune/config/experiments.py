@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ GROUP = "experiment"
 DEFAULT = "digits_mlp"
 SUFFIXES = (".yaml", ".yml")
 _SPACES = "search_spaces"
+_LONGEST = 71  # of the 80 characters that a run's name may have; a dash and a digest follow
 
 
 def directories(config_dir: Path | None) -> list[Path]:
@@ -57,6 +59,11 @@ def find(choice: str, config_dir: Path | None) -> Path:
             cure=f"looked in {looked}",
         )
     )
+
+
+def in_a_name(experiment: str) -> str:
+    """Return the experiment's name as a run's name has it: each of its parts that has no place there becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", experiment)[:_LONGEST]
 
 
 def find_space(given: str | None, experiment: Path) -> str | None:

@@ -16,6 +16,7 @@ from litune import steps
 from litune.algorithms.terms import Terms
 from litune.algorithms.warm_start import EarlierRun
 from litune.config import config as configs
+from litune.config.experiments import in_a_name
 from litune.errors import LedgerDamaged, Problem, StudyChanged
 from litune.parallelism import lag_of, threads_of
 from litune.space import enqueued
@@ -47,7 +48,7 @@ def run_name(config: DictConfig, space: Space) -> str:
     defaults = _defaults()
     given = {key: value for key, value in _flat(_identity(config)).items() if defaults.get(key) != value}
     meaning = json.dumps([given, dump(space), search], sort_keys=True, default=str)
-    return f"{config.experiment}-{hashlib.sha256(meaning.encode()).hexdigest()[:8]}"
+    return f"{in_a_name(config.experiment)}-{hashlib.sha256(meaning.encode()).hexdigest()[:8]}"
 
 
 def terms_of(config: DictConfig, algorithm: str, space: Space, before: Iterable[EarlierRun]) -> Terms:
