@@ -51,7 +51,8 @@ def test_an_experiment_that_calls_itself_by_a_path_is_refused(project, experimen
 
 def test_a_run_of_a_file_with_any_name_has_a_good_name_and_its_commands_can_be_typed(project) -> None:
     project.write("my_slope.py", "def climb(params, trial):\n    return params['slope']\n")
-    project.write("a b,é$x.yaml", "function: {_target_: my_slope.climb}\nallow: [my_slope]\nobjective: {metric: score}\n")
+    function = "function: {_target_: my_slope.climb}\nallow: [my_slope]\n"
+    project.write("a b,é$x.yaml", f"{function}objective: {{metric: score}}\n")
     project.write("slope.json", '{"function.slope": {"_type": "uniform", "_value": [0, 1]}}')
     words = ["backend=local", "search.space=slope.json", "search.trials=1", "search.runs='the runs'"]
     code, out, err = project.search("--config-file", "a b,é$x.yaml", *words)
