@@ -139,6 +139,34 @@ def test_only_a_page_that_is_not_there_is_an_error(run: Path, capsys: pytest.Cap
     assert "backend=nni" in capsys.readouterr().err
 
 
+def test_a_single_training_has_tensorboard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["experiment=digits_mlp", "name=once", f"search.runs={tmp_path}", "trainer.max_epochs=1"]
+    assert cli.main(["train", *words]) == 0
+    assert cli.main(["dashboard", str(tmp_path / "once"), "--only", "optuna"]) == 2
+    assert "--only: got optuna; expected tensorboard: a single training" in capsys.readouterr().err
+    command = [sys.executable, "-m", "litune", "dashboard", str(tmp_path / "once")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        single = Served(process)
+        cookie, deadline = single.cookie("TensorBoard"), time.monotonic() + 60
+        while "tensorboard" not in (runs := single.ask("TensorBoard", "/data/runs", Cookie=cookie)[1]):
+            assert time.monotonic() < deadline, runs
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+    assert [*single.urls] == ["TensorBoard"]
+
+
+def test_a_run_without_its_ledger_is_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = shutil.copytree(run, tmp_path / "seen", ignore=shutil.ignore_patterns("ledger.db*"))
+    assert cli.main(["dashboard", str(broken)]) == 2
+    assert "ledger.db: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["abc", "80", "65535", "-1"])
+def test_a_port_that_cannot_be_is_told(run: Path, port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["dashboard", str(run), f"--port={port}"]) == 2
+    assert f"--port: got {port}; expected a port from 1024 to 65534" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
 def test_a_browser_shows_every_trial_on_both_pages(served: Served, tmp_path: Path) -> None:

@@ -77,3 +77,9 @@ def test_on_every_address_it_answers_to_addresses_but_not_to_names_that_anybody_
     guard = Guard(page, "0.0.0.0", methods=READING, refusal="read-only")  # noqa: S104 - nothing listens here
     assert get(opened(guard, host="192.0.2.7"), "/", host="192.0.2.7").status_code == 200
     assert get(Client(guard), f"/?token={guard.token}", host="evil.example").status_code == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "Node7", "LocalHost"])
+def test_the_address_that_was_asked_for_is_one_of_its_own(host: str) -> None:
+    guard = Guard(page, host, methods=READING, refusal="read-only")
+    assert get(opened(guard, host=host), "/", host=host).status_code == 200

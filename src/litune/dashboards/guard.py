@@ -33,7 +33,8 @@ class Guard:
 
     def __init__(self, app: App, host: str, *, methods: frozenset[str] | None, refusal: str) -> None:
         self._app, self._methods, self._refusal = app, methods, refusal
-        self._names = frozenset({host, socket.gethostname()}) if not is_loopback(host) else _LOOPBACK
+        others = _LOOPBACK if is_loopback(host) else {socket.gethostname().lower()}
+        self._names = frozenset({host.lower(), *others})  # in small letters, as a browser and urlsplit have them
         self._any_address = is_wildcard(host)
         self.token = secrets.token_urlsafe(24)
         self._cookie = f"litune-{secrets.token_hex(4)}"  # of its own: cookies are shared among the ports of a machine
@@ -88,7 +89,7 @@ class Guard:
 
 def is_loopback(host: str) -> bool:
     """Say whether only this machine reaches what listens there."""
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+    return host.lower() == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def is_wildcard(host: str) -> bool:

@@ -57,7 +57,7 @@ def optuna_page(url: str, study: str, *, write: bool, host: str, port: int) -> I
 
 
 @contextlib.contextmanager
-def tensorboard_page(logs: Path, *, host: str, port: int) -> Iterator[Page]:
+def tensorboard_page(logs: Path, title: str, *, host: str, port: int) -> Iterator[Page]:
     """Serve TensorBoard over the logs below a directory. It can change nothing; its POSTs carry long questions."""
     from tensorboard import program
 
@@ -78,7 +78,7 @@ def tensorboard_page(logs: Path, *, host: str, port: int) -> Iterator[Page]:
 
     board = program.TensorBoard(server_class=Taken)
     # its data server would listen on a port of its own, without a guard
-    board.configure(logdir=str(logs), load_fast="false", reload_interval=_RELOAD, window_title=logs.parent.name)
+    board.configure(logdir=str(logs), load_fast="false", reload_interval=_RELOAD, window_title=title)
     board.launch()
     guard = Guard(application[0], host, methods=READING | {"POST"}, refusal="TensorBoard only reads")
     with _served(guard, host, port) as address:

@@ -8,9 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from omegaconf import DictConfig
-
-from litune.config import config as configs
+from litune.arguments import WHERE
 from litune.dashboards import engines, pages
 from litune.dashboards.guard import is_loopback
 from litune.dashboards.pages import Page
@@ -18,6 +16,8 @@ from litune.errors import InputError, Problem
 from litune.study import ledger, runs
 
 KINDS = ("optuna", "tensorboard", "nni", "ray")
+_OF_ONE = "tensorboard"  # what a single training has too
+_PORTS = range(1024, 65535)  # the second page has the next one
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -32,11 +32,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def show(options: argparse.Namespace) -> int:
     """Show the dashboards until Ctrl-C; return the exit code."""
     directory = runs.find(options.run)
-    config = configs.load(directory / "config.yaml")
-    wanted = (options.only,) if options.only else KINDS
+    url = _ledger(directory) if runs.is_search(directory) else None
+    if url is None and options.only not in (None, _OF_ONE):
+        raise InputError(_of_a_search(options.only, directory))
+    wanted = (options.only,) if options.only else KINDS if url else (_OF_ONE,)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        found = list(started(stack, directory, config, wanted, options.host, options.port, write=options.write))
+        found = list(started(stack, directory, url, wanted, options.host, options.port, write=options.write))
         if not found:
             raise InputError(_nothing(options.only, directory))
         for page in found:
@@ -53,24 +55,35 @@ def show(options: argparse.Namespace) -> int:
 def started(
     stack: contextlib.ExitStack,
     directory: Path,
-    config: DictConfig,
+    url: str | None,
     wanted: tuple[str, ...],
     host: str,
     port: int,
     *,
     write: bool,
 ) -> Iterator[Page]:
-    """Yield the wanted pages that fit the run; those served from here end with the stack."""
-    url = ledger.storage_url(directory, config.search.storage)
+    """Yield the wanted pages that fit the run, whose ledger is at `url`; those served from here end with the stack."""
+    logs = directory / "trials" if url else directory
     served: dict[str, Callable[[int], contextlib.AbstractContextManager[Page]]] = {
-        "optuna": lambda port: pages.optuna_page(url, directory.name, write=write, host=host, port=port),
-        "tensorboard": lambda port: pages.tensorboard_page(directory / "trials", host=host, port=port),
+        "optuna": lambda port: pages.optuna_page(url or "", directory.name, write=write, host=host, port=port),
+        "tensorboard": lambda port: pages.tensorboard_page(logs, directory.name, host=host, port=port),
     }
     for place, kind in enumerate(kind for kind in wanted if kind in served):
         yield stack.enter_context(served[kind](port + place if port else 0))
     for kind, name, find in (("nni", "NNI", engines.nni_pages), ("ray", "Ray", engines.ray_pages)):
         if kind in wanted:
             yield from (Page(name=name, url=address, served=False) for address in find(directory))
+
+
+def _ledger(directory: Path) -> str:
+    """Return the URL of a search's ledger, which can be read."""
+    config, _, _ = runs.read(directory)
+    return ledger.storage_url(directory, config.search.storage)
+
+
+def _of_a_search(only: str, directory: Path) -> Problem:
+    expected = f"{_OF_ONE}: a single training has no other page"
+    return Problem(where=str(directory), key="--only", got=only, expected=expected)
 
 
 def _nothing(only: str, directory: Path) -> Problem:
@@ -84,7 +97,7 @@ def _nothing(only: str, directory: Path) -> Problem:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 1024 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{text}: a port from 1024 to 65535 is expected")
-    return port
+    if not (text.isdecimal() and int(text) in _PORTS):
+        expected = f"a port from {_PORTS[0]} to {_PORTS[-1]}"
+        raise InputError(Problem(where=WHERE, key="--port", got=text, expected=expected))
+    return int(text)

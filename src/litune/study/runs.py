@@ -53,13 +53,18 @@ def find(run: str, root: Path = Path("runs")) -> Path:
         if (directory / "config.yaml").is_file():
             return directory.absolute()
     for directory in (Path(run), root / run):
-        if any((directory / name).exists() for name in ("space.json", ledgers.FILE)):
+        if is_search(directory):
             raise InputError(_lost(directory / "config.yaml"))
     known = sorted(path.parent.name for path in root.glob("*/config.yaml"))
     expected = "a run directory" + (
         f"; under {root}/ there are: {', '.join(known)}" if known else f"; {root}/ has none"
     )
     raise InputError(Problem(key="run", got=repr(run), expected=expected, nearest=nearest(Path(run).name, known)))
+
+
+def is_search(directory: Path) -> bool:
+    """Say whether the directory is a search's, and not of a single training or trial."""
+    return any((directory / name).exists() for name in ("space.json", ledgers.FILE))
 
 
 def read(directory: Path) -> tuple[DictConfig, Space, Ledger]:
