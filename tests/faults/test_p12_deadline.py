@@ -19,6 +19,16 @@ def test_a_hung_trial_ends_by_its_deadline_with_its_grandchildren(backend: str, 
         assert not left_behind()
 
 
+def test_a_training_that_minds_its_deadline_is_timed_out_as_well(tmp_path: Path) -> None:
+    words = ["search.trial_timeout=2", "search.trials=1", "search.retries.error=1", "trainer.max_epochs=99"]
+    with tally("P12", "optuna") as one, one.attempt():
+        done = faulty(tmp_path, "slow", *words)
+        [row] = trials(tmp_path / "it")
+        assert row["failure"]["kind"] == "timeout", done.stderr
+        assert "ran longer than the 2 s that search.trial_timeout left it" in row["failure"]["message"]
+        assert not row["retried"]
+
+
 def test_a_trial_that_ends_takes_along_what_it_left_behind(tmp_path: Path) -> None:
     assert faulty(tmp_path, "family", "search.trials=3").returncode == 0
     assert not left_behind()

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 Send = Callable[[dict[str, Any]], None]
+_SIGTERM = "SIGTERMException"  # a SystemExit, of either Lightning package
 
 
 def execute(job: Job, send: Send, *, last: bool = False) -> Outcome:
     """Run the job's trial; `send` is given each report as {"type": "report", "step", "metrics"}.
 
-    `last` tells that this process will run no other.
+    `last` tells that this process will run no other. What Lightning makes of a SIGTERM is raised: how such a trial has
+    ended depends on who sent it.
     """
     started = time.monotonic()
     history: dict[int, float] = {}
@@ -57,7 +59,9 @@ def execute(job: Job, send: Send, *, last: bool = False) -> Outcome:
 
         trial = JobTrial(job, metric=objective.metric, maximize=objective.maximize, send=report)
         return run_trial(config, trial)
-    except BaseException as error:  # noqa: BLE001 - the trial's edge: nothing that a user's code does ends a search
+    except BaseException as error:  # the trial's edge: nothing that a user's code does ends a search
+        if type(error).__name__ == _SIGTERM:
+            raise
         kind, message = classify(error), _last_lines(error)
         if kind is FailureClass.OUT_OF_MEMORY and (sizes := _batch_sizes(config)):
             message += f"\n{_last_lines(error, 1)} with {sizes}"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from litune import processes
 from litune.trial import Job
@@ -115,5 +115,16 @@ def _run_trial(job: Job, connection: socket.socket) -> None:
     def send(message: Message) -> None:
         connection.sendall(json.dumps(message).encode() + b"\n")
 
-    outcome = execute(job, send, last=True)
+    try:
+        outcome = execute(job, send, last=True)
+    except SystemExit:  # by a SIGTERM: the parent knows whether that was its own
+        _end_by_sigterm()
     send({"type": "outcome", **outcome.to_json()})
+
+
+def _end_by_sigterm() -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)
+    raise AssertionError("this process is gone")

@@ -24,6 +24,8 @@ class Faulty(pl.LightningModule):
         globals()[self.fault]()
 
     def training_step(self, batch, _batch_idx):
+        if self.fault == "slow":
+            time.sleep(0.2)
         return self.layer(batch[0]).square().mean()
 
     def validation_step(self, _batch, _batch_idx) -> None:
@@ -51,6 +53,14 @@ def none() -> None:
 
 def error() -> None:
     raise ValueError("the data has no column 'age'")
+
+
+def slow() -> None:
+    """Take a while for each batch, see training_step."""
+
+
+def terminated() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def forks() -> None:
