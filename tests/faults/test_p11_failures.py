@@ -38,7 +38,7 @@ def test_failures_that_differ_or_come_later_do_not_end_the_search(tmp_path: Path
         assert {row["state"] for row in found} == {"COMPLETE", "FAILED"}
 
 
-KINDS = {"terminated": "killed"}  # of the faults that are not called by their class
+KINDS = {"terminated": "killed", "leaves": "error"}  # of the faults that are not called by their class
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ KINDS = {"terminated": "killed"}  # of the faults that are not called by their c
         ("killed", [], 3),
         ("killed", ["search.retries.killed=0"], 1),
         ("terminated", ["search.retries.killed=1"], 2),
+        ("leaves", [], 1),
         ("error", ["search.retries.error=1"], 2),
         ("out_of_memory", [], 1),
     ],

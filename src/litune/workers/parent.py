@@ -196,20 +196,19 @@ class Parent:
                 self._forget(client)
 
     def _say_goodbye(self, client: _Client, code: int) -> None:
-        lines = [{"type": "exit", "status": code}]
-        if code != 0:
-            seconds = time.monotonic() - client.started
-            if client.ended_by == "deadline":
-                kind, message = (
-                    FailureClass.TIMEOUT,
-                    f"ran longer than the {client.timeout:g} s that search.trial_timeout left it",
-                )
-            elif code < 0:
-                kind, message = FailureClass.KILLED, f"killed by {signal.Signals(-code).name}"
-            else:
-                kind, message = FailureClass.ERROR, f"its process ended with exit code {code}, without an outcome"
-            lines.insert(0, {"type": "outcome", **failed(kind, message, {}, seconds).to_json()})
-        self._tell(client, lines)
+        """Tell how the process ended; where the trial's own outcome came before, that counts."""
+        seconds = time.monotonic() - client.started
+        if client.ended_by == "deadline":
+            kind, message = (
+                FailureClass.TIMEOUT,
+                f"ran longer than the {client.timeout:g} s that search.trial_timeout left it",
+            )
+        elif code < 0:
+            kind, message = FailureClass.KILLED, f"killed by {signal.Signals(-code).name}"
+        else:
+            kind, message = FailureClass.ERROR, f"its process ended with exit code {code}, without an outcome"
+        outcome = failed(kind, message, {}, seconds)
+        self._tell(client, [{"type": "outcome", **outcome.to_json()}, {"type": "exit", "status": code}])
 
     def _tell(self, client: _Client, lines: Iterable[Message]) -> None:
         with contextlib.suppress(OSError):
