@@ -44,5 +44,6 @@ def test_a_search_on_a_full_disk_ends_with_the_path_and_is_continued(tmp_path: P
         assert done.returncode == 1
         assert named in done.stderr
         assert "Traceback" not in done.stderr
+        assert (tmp_path / "it" / "config.yaml").exists() == (most > 100)  # never a part of it
     finish(words)
     assert len(table(tmp_path)) == 40

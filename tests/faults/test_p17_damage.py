@@ -14,9 +14,9 @@ from litune.errors import LituneError
 from litune.study import runs
 from tests import preloaded
 from tests.faults.searches import ended, finish, wait_for
-from tests.faults.sessions import command, left_behind, start
+from tests.faults.sessions import OVERRIDES, command, left_behind, start
 from tests.faults.tallies import count, tally
-from tests.in_process import table, trials
+from tests.in_process import search, table, trials
 from tests.preloaded import LITUNE
 
 pytestmark = pytest.mark.usefixtures("adopted")
@@ -134,6 +134,24 @@ def test_the_doctor_names_each_damage_with_its_cure(case: str, finished: Path, t
     assert (run / "ledger.db").exists() == held  # looking makes none
     assert (cli.main(["doctor", str(run), "--fix"]) == 0) == mended
     assert (cli.main(["doctor", str(tmp_path / "it")]) == 0) == mended
+
+
+@pytest.mark.parametrize(
+    ("file", "kept"),
+    [("config.yaml", ""), ("config.yaml", "objective:"), ("config.yaml", "backend:"), ("space.json", "")],
+)
+def test_a_file_that_was_cut_is_told_and_written_anew_by_the_same_command(
+    file: str, kept: str, finished: Path, tmp_path: Path, capsys
+) -> None:
+    """It is cut before `kept`, or empty."""
+    shutil.copytree(finished, tmp_path / "it")
+    text = (finished / file).read_text()
+    (tmp_path / "it" / file).write_text(text.partition(kept)[0] if kept else "")
+    assert cli.main(["doctor", str(tmp_path / "it")]) == 1
+    assert file in capsys.readouterr().out
+    search(tmp_path, *OVERRIDES, "search.trials=6")
+    assert cli.main(["doctor", str(tmp_path / "it")]) == 0
+    assert runs.read(tmp_path / "it")[0].objective == runs.read(finished)[0].objective
 
 
 def test_the_doctor_lists_what_a_killed_driver_left_and_repairs_it(tmp_path: Path) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from litune import steps
 from litune.algorithms import auto
@@ -17,8 +15,7 @@ from litune.config import config as configs
 from litune.errors import InputError, Problem
 from litune.parallelism import devices_a_trial, gpus_of, parallel_of
 from litune.space.space import Space
-from litune.space.space_file import dump
-from litune.study import database, earlier_runs, identity, lock
+from litune.study import database, description, earlier_runs, identity, lock
 from litune.study import ledger as ledgers
 from litune.study.study import Study
 
@@ -70,12 +67,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     before = earlier_runs.read(config, space)
     algorithm, why = auto.of(config, space)
     about = identity.about(config, space, identity.terms_of(config, algorithm, space, before), why)
-    for path, text in (
-        (directory / "config.yaml", configs.snapshot(config)),
-        (directory / "space.json", _space_text(space)),
-    ):
-        if not path.exists():
-            path.write_text(text)
+    description.write(directory, config, space)
     objective = configs.objective(config)
     ledger = ledgers.create(
         url,
@@ -86,7 +78,8 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         begun=any((directory / "trials").iterdir()),
     )
     terms = identity.same_search(ledger.about, about, config, directory)
-    _note_reach(config, directory / "config.yaml")
+    description.mend(directory, config, space, ledger.about)
+    description.note_reach(directory, config)
     execution = Execution(
         trials=steps.trials_in_all(config),
         parallel=parallel_of(config),
@@ -120,22 +113,3 @@ def _anchored(config: DictConfig) -> DictConfig:
     given = config.search.storage
     absolute = given and database.anchored(given)
     return config if absolute == given else configs.replaced(config, {"search.storage": absolute})
-
-
-def _note_reach(config: DictConfig, path: Path) -> None:
-    """Have a run's config say how far the search goes, where it now goes further: the same search again goes as far."""
-    with contextlib.suppress(InputError):  # a damaged one stays as it is, for the doctor
-        before = configs.load(path)
-        if _reach(config) > _reach(before):
-            reach = {key: OmegaConf.select(config, key) for key in ("search.trials", "search.budget")}
-            new = path.with_name(f"{path.name}.new")
-            new.write_text(configs.snapshot(configs.replaced(before, reach)))
-            new.replace(path)
-
-
-def _reach(config: DictConfig) -> tuple[float, ...]:
-    return steps.trials_in_all(config), steps.steps_in_all(config), config.search.budget.seconds or math.inf
-
-
-def _space_text(space: Space) -> str:
-    return json.dumps(dump(space), indent=2) + "\n"

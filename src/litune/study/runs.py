@@ -26,8 +26,7 @@ from omegaconf import DictConfig
 from litune.config import config as configs
 from litune.errors import InputError, LedgerDamaged, Problem, nearest
 from litune.space.space import Space
-from litune.space.space_file import load as load_space
-from litune.study import database
+from litune.study import database, description
 from litune.study import ledger as ledgers
 from litune.study.ledger import Ledger
 from litune.table import TrialRow
@@ -74,8 +73,7 @@ def read(directory: Path) -> tuple[DictConfig, Space, Ledger]:
             raise InputError(_lost(directory / "space.json"))
         expected = "the directory of a search, which has a space.json"
         raise InputError(Problem(where=str(directory), got="a single training or trial", expected=expected))
-    config = configs.load(directory / "config.yaml")
-    space = load_space(directory / "space.json")
+    config, space = description.read(directory)
     url = ledgers.storage_url(directory, config.search.storage)
     if (file := database.file_of(url)) and not file.exists():
         raise _gone(file, directory)
@@ -94,8 +92,7 @@ def _gone(file: Path, directory: Path) -> LedgerDamaged:
 
 
 def _lost(path: Path) -> Problem:
-    cure = "restore it, or give the search's own command again, which writes it anew"
-    return Problem(where=str(path), got="no such file", expected="it beside the ledger", cure=cure)
+    return Problem(where=str(path), got="no such file", expected="it beside the ledger", cure=description.CURE)
 
 
 def best_config(config: DictConfig, row: TrialRow, terms: Mapping[str, Any]) -> DictConfig:
