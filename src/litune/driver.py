@@ -14,11 +14,10 @@ from omegaconf import DictConfig
 from litune import backends, interrupts, processes
 from litune.config import config as configs
 from litune.config.documents import display_path
-from litune.errors import InputError, Problem, SearchFailed
+from litune.errors import InputError
 from litune.space.space import Space
 from litune.warming import warm_up
-from litune.workers.parent import Message
-from litune.workers.pool import Workers
+from litune.workers.pool import Workers, raise_for
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +66,7 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
             if workers:  # now there is time for what the end needs
                 from litune.report import ending  # noqa: F401
             for step in steps:
-                _raise_for(workers.answer() if workers else step())
+                raise_for(workers.answer() if workers else step())
             with runs.private(), opening.opened(config, space) as study:
                 for process in processes.of_trial(study.directory / "trials"):
                     processes.end(process)  # of a driver that was killed together with its warm parent
@@ -80,13 +79,6 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
 
 def _nothing(_config: DictConfig, _space: Space) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()
-
-
-def _raise_for(answer: Message) -> None:
-    if problems := [Problem(**problem) for problem in answer.get("problems", ())]:
-        raise InputError(problems)
-    if "died" in answer:
-        raise SearchFailed(f"the process that loads the model's classes and data ended with status {answer['died']}")
 
 
 def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None], conclude: Conclude) -> int:

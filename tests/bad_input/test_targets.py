@@ -102,3 +102,20 @@ def test_a_file_that_hides_a_library_is_to_be_renamed(project):
     project.write("xmlrpc.py", "")
     project.write("my_net.py", "import xmlrpc.client\n")
     project.assert_refused(project.train("experiment=mine"), "rename xmlrpc.py, which hides a library")
+
+
+DATA = """\
+from pathlib import Path
+import pytorch_lightning as pl
+
+class Data(pl.LightningDataModule):
+    def prepare_data(self):
+        Path("loaded").touch()
+"""
+
+
+def test_a_mistaken_argument_is_told_and_no_data_are_loaded(project):
+    project.write("my_data.py", DATA)
+    words = ["experiment=mine", "+data._target_=my_data.Data", "search.space=search_spaces/mine.json"]
+    result = project.search(*words, "model.hiden=3")
+    project.assert_refused(result, "command line: model.hiden: got an unknown argument")

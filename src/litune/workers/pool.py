@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from litune import interrupts, processes
+from litune.errors import InputError, Problem, SearchFailed
 from litune.trial import FailureClass, Job
 from litune.workers import resources
 from litune.workers.child import failed
@@ -152,7 +153,15 @@ class Workers:
             os.waitpid(self._parent, 0)
         self._fork()
         for _ in self._warm:
-            self.answer()
+            raise_for(self.answer())
+
+
+def raise_for(answer: Message) -> None:
+    """Raise what an answer of the warm parent says is wrong."""
+    if problems := [Problem(**problem) for problem in answer.get("problems", ())]:
+        raise InputError(problems)
+    if "died" in answer:
+        raise SearchFailed(f"the process that loads the model's classes and data ended with status {answer['died']}")
 
 
 def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
@@ -166,6 +175,8 @@ def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
         os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
         for answer in warmed(warm):
             control.send(json.dumps(answer).encode())
+            if answer.get("problems"):  # the search ends, and is not to wait for what else there is to load
+                return
         resources.outlive_parent()  # the closed control connection tells it, and it ends its children first
         Parent(control).serve()
         status = 0
