@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import litune
@@ -26,6 +27,11 @@ def once(value: float) -> None:
 def dips(params: dict[str, Any], trial: Any) -> None:
     for step in (1, 2, 3):
         trial.report(step, math.nan if step == params["at"] else step)
+
+
+def counts(params: dict[str, Any], trial: Any) -> None:
+    for step in np.arange(1, 3):
+        trial.report(params["by"] * step, 0.5)
 
 
 def pressed(params: dict[str, Any], trial: Any) -> float:
@@ -56,6 +62,13 @@ def test_a_metric_that_is_no_number_at_any_step_fails_the_trial(tmp_path: Path) 
     assert found[1].failure.message == "score was nan at step 1"
     assert found[4].score == 3
     assert litune.SearchResult(result.directory).digest == result.digest  # as read again
+
+
+def test_steps_may_be_numpys_whole_numbers_and_no_others(tmp_path: Path) -> None:
+    result = litune.search(counts, space={"by": [2, 1.5]}, trials=2, backend="local", runs=str(tmp_path))
+    found = {row.params["function.by"]: row for row in result.rows}
+    assert found[2].history == {2: 0.5, 4: 0.5}
+    assert "trial.report: got step 1.5; expected a whole number" in found[1.5].failure.message
 
 
 @pytest.mark.parametrize("what", ["function", "model"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 import os
 import socket
 import time
@@ -41,6 +42,10 @@ class FunctionTrial:
 
     def report(self, step: int, value: float | Mapping[str, float]) -> None:
         """Report the metric (or several, by name) after `step`: 1, 2, ...; raise ValueError for a step out of order."""
+        try:
+            step = operator.index(step)  # NumPy has whole numbers of its own
+        except TypeError:
+            raise ValueError(f"trial.report: got step {step}; expected a whole number: 1, 2, ...") from None
         if step <= max(self.history, default=0):
             expected = f"more than {max(self.history)}, the last one" if self.history else "1 or more"
             raise ValueError(f"trial.report: got step {step}; expected {expected}")
