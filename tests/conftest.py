@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from litune import cli
+from litune.targets import locate
 from tests.faults import postgres
 
 # where the tests run in the background (`&`, nohup) these are ignored, and so they would be by every search they start
@@ -90,6 +91,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(locate, "_trusted", set())  # what the configs of other tests allowed
     modules = set(sys.modules)
     yield made
     for name in set(sys.modules) - modules:
