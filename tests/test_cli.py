@@ -192,6 +192,16 @@ def test_a_multirun_trains_each_combination_in_a_directory_of_its_own(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
+def test_a_key_that_is_a_number_reaches_the_class_as_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    batches = (
+        "callbacks.batches={_target_: pytorch_lightning.callbacks.GradientAccumulationScheduler, scheduling: {0: 2}}"
+    )
+    assert cli.train_main(["name=a", batches, *ONE_BATCH, "trainer.log_every_n_steps=1"]) == 0
+    assert cli.train_main(["--config-file", "runs/a/config.yaml", "name=b"]) == 0
+    assert "'0': 2" in Path("runs/b/config.yaml").read_text()
+
+
 def test_the_config_of_a_run_is_an_experiment_like_any_other(tmp_path, monkeypatch):
     code, _, err = command(str(ROOT / "train.py"), "name=a", *ONE_BATCH, cwd=tmp_path)
     assert code == 0, err

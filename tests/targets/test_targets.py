@@ -45,6 +45,7 @@ def fit(value, annotation, default=None):
         (list[int], [1.0], [1]),
         (Sequence[str], ["a"], ["a"]),
         (dict[str, float], {"a": 1}, {"a": 1.0}),
+        (dict[int, int], {"4": 2.0}, {4: 2}),
         (Literal["a", 1], "a", "a"),
         (Color, "RED", Color.RED),
         (Color, "red", Color.RED),

@@ -136,7 +136,7 @@ def _composed_by_hydra(
         )
     with open_dict(config):
         del config["hydra"]
-    return config
+    return configs.with_text_keys(config)
 
 
 def show(composed: Composed, config_dir: Path | None, kind: str, package: str | None, *, resolve: bool) -> None:

@@ -14,7 +14,7 @@ from omegaconf._utils import get_omega_conf_dumper
 
 from litune.config.assigning import assign, format_value
 from litune.config.documents import read
-from litune.config.nodes import is_closed, node_at
+from litune.config.nodes import is_closed, node_at, text_keys
 from litune.config.schema import BACKENDS, MISSING, OPEN_SECTIONS, Config
 from litune.errors import InputError, Problem
 from litune.objective import Objective
@@ -26,9 +26,13 @@ def schema() -> DictConfig:
     """Return the empty typed config; new keys are welcome in its open sections and nowhere else."""
     node = OmegaConf.structured(Config)
     assert isinstance(node, DictConfig)
+    return _opened(node)
+
+
+def _opened(config: DictConfig) -> DictConfig:
     for name in OPEN_SECTIONS:
-        node._get_node(name)._set_flag("struct", False)  # type: ignore[union-attr]
-    return node
+        config._get_node(name)._set_flag("struct", False)  # type: ignore[union-attr]
+    return config
 
 
 def backend_schema(name: str) -> DictConfig:
@@ -44,7 +48,7 @@ def backend_schema(name: str) -> DictConfig:
 def from_plain(data: Mapping[str, Any]) -> DictConfig:
     """Return the typed, read-only config of what plain or snapshot gave; raise InputError where it does not fit."""
     config = schema()
-    values = dict(data)
+    values = text_keys(data)
     backend = values.pop("backend", None)
     problems = []
     if isinstance(backend, Mapping) and isinstance(backend.get("name"), str):
@@ -109,6 +113,15 @@ def replaced(config: DictConfig, values: Mapping[str, Any]) -> DictConfig:
 def objective(config: DictConfig) -> Objective:
     """Return what the config's section `objective` says."""
     return Objective(**plain(config.objective))
+
+
+def with_text_keys(config: DictConfig) -> DictConfig:
+    """Give the open sections the keys that they have once they are stored, in place, and return the config."""
+    for name in OPEN_SECTIONS:
+        written = OmegaConf.to_container(config._get_node(name), resolve=False)
+        if (meant := text_keys(written)) != written:
+            config[name] = meant
+    return _opened(config)
 
 
 def plain(section: Any) -> dict[str, Any]:

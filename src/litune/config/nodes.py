@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig
@@ -32,6 +33,13 @@ def _keys(section: DictConfig, prefix: str) -> Iterator[str]:
         child = section._get_node(name)
         if isinstance(child, DictConfig):
             yield from _keys(child, f"{prefix}{name}.")
+
+
+def text_keys(value: Any) -> Any:
+    """Return a plain value whose keys are text, as JSON has them: "4" for 4."""
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else json.dumps(key): text_keys(item) for key, item in value.items()}
+    return [text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def settable(config: DictConfig, key: str) -> bool:

@@ -175,9 +175,9 @@ def _cast_sequence(value: Any, annotation: Any, origin: Any, parts: tuple[Any, .
 def _cast_mapping(value: Any, annotation: Any, parts: tuple[Any, ...]) -> Any:
     if not isinstance(value, Mapping):
         raise Mismatch(describe(annotation))
-    kind = parts[1] if len(parts) == 2 else Any
+    named, kind = parts if len(parts) == 2 else (Any, Any)
     try:
-        return {name: item if kind is Any else cast(item, kind) for name, item in value.items()}
+        return {cast(name, named): cast(item, kind) for name, item in value.items()}
     except Mismatch:
         raise Mismatch(describe(annotation)) from None
 
