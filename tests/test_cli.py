@@ -183,6 +183,22 @@ def test_a_section_is_left_out_by_null_or_by_deleting_it():
         assert (composed.config.optimizer, composed.config.callbacks) == ({}, {})
 
 
+@pytest.mark.parametrize(
+    ("words", "section", "expected"),
+    [
+        (["~optimizer", "optimizer._target_=a.B"], "optimizer", {"_target_": "a.B"}),
+        (["optimizer.lr=1", "~optimizer", "+optimizer._target_=a.B"], "optimizer", {"_target_": "a.B"}),
+        (["optimizer=null", "optimizer={_target_: a.B, x: 1}", "~optimizer.x"], "optimizer", {"_target_": "a.B"}),
+        (["~logger", "logger.mine._target_=a.B"], "logger", {"mine": {"_target_": "a.B"}}),
+        (["~optimizer", "optimizer.lr=1", "~optimizer"], "optimizer", {}),
+    ],
+)
+def test_what_follows_the_deletion_of_a_section_is_all_that_it_has(words, section, expected):
+    composed = compose(words)
+    assert not composed.problems
+    assert composed.config[section] == expected
+
+
 def test_a_multirun_trains_each_combination_in_a_directory_of_its_own(tmp_path):
     code, out, err = command(str(ROOT / "train.py"), "-m", "seed=1,2", *ONE_BATCH, cwd=tmp_path)
     assert code == 0, err

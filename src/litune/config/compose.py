@@ -83,14 +83,17 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
     trial.backend = configs.backend_schema(backend)
     content, found = _fitting(trial, document, backend)
     problems += found
-    kept, found = _kept(trial, parsed)
+    kept, emptied, found = _kept(trial, parsed)
     problems += found
     if document is None:
         raise InputError(problems)
     try:
         config = _composed_by_hydra(document, content, [f"backend={backend}", *kept], config_dir, backend)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, AssertionError) as error:
         raise InputError([*problems, _translated(error, parsed, document)]) from error
+    for name in emptied:
+        config[name] = OmegaConf.to_container(trial, resolve=False)[name]  # type: ignore[call-overload,index]
+    configs.give_text_keys(config)
     config.experiment = config.experiment or document.path.stem
     config.search.space = experiments.find_space(config.search.space, document.path)
     dangling = list(interpolations.unresolved(config))
@@ -104,19 +107,25 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
     return replace(composed, problems=[*problems, *composed.located(dangling)])
 
 
-def _kept(trial: DictConfig, parsed: Sequence[Override]) -> tuple[list[str], list[Problem]]:
-    """Return the overrides that fit, for Hydra, and the problems of the rest; `trial` takes what fits."""
-    kept: list[str] = []
+def _kept(trial: DictConfig, parsed: Sequence[Override]) -> tuple[list[str], set[str], list[Problem]]:
+    """Return the overrides that fit, for Hydra, the sections that they empty, and the problems of the rest.
+
+    `trial` takes what fits. What becomes of an emptied section is there: Hydra cannot put anything into one again.
+    """
+    kept: list[tuple[str, str]] = []
+    emptied: set[str] = set()
     problems: list[Problem] = []
     for override in parsed:
         if _chooses(override):
             continue
         if problem := tried(trial, override):
             problems.append(replace(problem, where=WHERE))
-        else:
-            whole = override.is_delete() and "." not in override.key_or_group  # a section: the schema keeps it, empty
-            kept.append(f"{override.key_or_group}=null" if whole else line_of(trial, override))
-    return kept, problems
+            continue
+        key = override.key_or_group
+        if key in OPEN_SECTIONS and (override.is_delete() or override.value() is None):
+            emptied.add(key)
+        kept.append((key.partition(".")[0], line_of(trial, override)))
+    return [line for section, line in kept if section not in emptied], emptied, problems
 
 
 def _composed_by_hydra(
@@ -136,7 +145,7 @@ def _composed_by_hydra(
         )
     with open_dict(config):
         del config["hydra"]
-    return configs.with_text_keys(config)
+    return config
 
 
 def show(composed: Composed, config_dir: Path | None, kind: str, package: str | None, *, resolve: bool) -> None:

@@ -115,13 +115,13 @@ def objective(config: DictConfig) -> Objective:
     return Objective(**plain(config.objective))
 
 
-def with_text_keys(config: DictConfig) -> DictConfig:
-    """Give the open sections the keys that they have once they are stored, in place, and return the config."""
+def give_text_keys(config: DictConfig) -> None:
+    """Give the open sections the keys that they have once they are stored."""
     for name in OPEN_SECTIONS:
         written = OmegaConf.to_container(config._get_node(name), resolve=False)
         if (meant := text_keys(written)) != written:
             config[name] = meant
-    return _opened(config)
+    _opened(config)
 
 
 def plain(section: Any) -> dict[str, Any]:

@@ -72,6 +72,12 @@ def tried(trial: DictConfig, override: Override) -> Problem | None:
             return assigning.unknown_key(key, nodes.known_keys(trial))
         if key.partition(".")[0] not in OPEN_SECTIONS or key == "model":
             return Problem(key=key, got=f"~{key}", expected="a value: this key can be changed, not deleted")
+        above, _, name = key.rpartition(".")
+        if above:
+            del nodes.node_at(trial, above)[name]
+        else:
+            trial[name] = {}
+            trial[name]._set_flag("struct", False)
         return None
     if override.is_add() and key.partition(".")[0] not in OPEN_SECTIONS and nodes.node_at(trial, key) is not None:
         plain = str(override.input_line).lstrip("+")
