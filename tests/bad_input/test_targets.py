@@ -79,6 +79,14 @@ def test_an_argument_that_does_not_fit_the_signature_is_refused(project, case):
     project.assert_refused(project.train("experiment=mine", override), *said)
 
 
+def test_an_annotation_that_is_no_type_counts_as_none(project):
+    net = (project.root / "my_net.py").read_text()
+    project.write("my_net.py", net.replace("hidden: int", 'hidden: "number of units"'))
+    result = project.train("experiment=mine", "model.hidden=many", "model.lr=high")
+    project.assert_refused(result, "command line: model.lr: got 'high'; expected float")
+    assert len(result[2].splitlines()) == 1
+
+
 BROKEN = {
     "syntax error": ("x = 1\ndef f(:\n", ["my_net.py:2: SyntaxError"]),
     "raises": ("import os\nraise RuntimeError('no data')\n", ["my_net.py:2: RuntimeError: no data"]),

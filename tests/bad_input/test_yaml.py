@@ -37,6 +37,10 @@ APPENDED = {
     "python object": ("name: !!python/object/apply:os.system [true]\n", [f"{FILE}:9: name: got the tag !!python"]),
     "key that YAML reads as a bool": ("data: {on: 1}\n", [f"{FILE}:9: data: got the key on", "quote it"]),
     "missing reference": ("criterion: {a: '${nope.x}'}\n", [f"{FILE}:9: criterion.a: ", "'nope.x' not found"]),
+    "a group that is another": (
+        "callbacks: {stop: {_target_: torch.nn.ReLU}}\nlogger: ${callbacks}\n",
+        [f"{FILE}:10: logger.stop._target_: got torch.nn.ReLU; expected a subclass of Logger"]),
+    "a group that is a number": ("callbacks: ${seed}\n", [f"{FILE}:9: callbacks: got ${{seed}}; expected a section"]),
     "circular reference": ("data: {a: '${.b}', b: '${.a}'}\n", [f"{FILE}:9: data.a: ", "lead back to itself"]),
     "unset variable": ("data: {a: '${oc.env:NO_SUCH_X}'}\n", [f"{FILE}:9: data.a: ", "'NO_SUCH_X' not found"]),
     "a list for a backend": ("backend: [ray]\n", [f"{FILE}:9: backend: got ['ray']", "did you mean ray?"]),

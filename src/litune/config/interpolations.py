@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import NoneType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
 
 from litune.config import nodes
+from litune.config.schema import OPEN_SECTIONS
 from litune.errors import Problem
 
 
@@ -21,9 +23,13 @@ def unresolved(config: DictConfig) -> Iterator[Problem]:
             yield Problem(key=key, got="nothing", expected="a value")
         elif "${" in written:
             try:
-                OmegaConf.to_container(OmegaConf.create({"value": OmegaConf.select(config, key)}), resolve=True)
+                found = OmegaConf.create({"value": OmegaConf.select(config, key)})
+                OmegaConf.to_container(found, resolve=True)
             except (OmegaConfBaseException, RecursionError) as error:
                 yield _dangling(key, written, error)
+                continue
+            if key in OPEN_SECTIONS and not isinstance(found.value, (DictConfig, NoneType)):
+                yield Problem(key=key, got=written, expected="a section (keys and values)")
 
 
 def as_written(config: DictConfig, problem: Problem) -> Problem:

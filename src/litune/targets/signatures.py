@@ -76,7 +76,7 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     try:
         return typing.get_type_hints(function)
-    except (NameError, TypeError, AttributeError):  # names that exist only while type-checking
+    except Exception:  # noqa: BLE001 - names that exist only while type-checking, or text that is no type
         return {}
 
 
