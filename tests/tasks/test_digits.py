@@ -9,7 +9,9 @@ import pytorch_lightning as pl
 import torch
 from sklearn.datasets import load_digits
 
+from litune.config.experiments import DEFAULT
 from litune.tasks.digits import MLP, Digits
+from tests.in_process import litune
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,3 +66,14 @@ def test_the_shipped_experiment_trains(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "val_acc" in done.stdout
     assert (tmp_path / "one").is_dir()
+
+
+def test_what_the_default_experiment_has_trained_is_tested_and_predicts(tmp_path):
+    words = [f"search.runs={tmp_path}", "name=one", "trainer.max_epochs=1"]
+    trained = litune("train", f"experiment={ROOT / 'experiments' / DEFAULT}.yaml", *words)
+    validated = next(line for line in trained.splitlines() if line.startswith("validation 1: "))
+    tested = litune("test", str(tmp_path / "one"))
+    assert validated.replace("validation 1: val_acc=", "test_acc: ") in tested.splitlines()
+    litune("predict", str(tmp_path / "one"))
+    rows = (tmp_path / "one" / "predictions.csv").read_text().splitlines()
+    assert len(rows) == 1 + 360

@@ -10,12 +10,14 @@ import struct
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
 from litune import cli
 from litune.config import config as configs
+from litune.tasks.digits import MLP, Digits
 from litune.training.loggers import hyperparameters
 from tests import in_process, preloaded
 from tests.preloaded import LITUNE
@@ -23,6 +25,14 @@ from tests.preloaded import LITUNE
 PROJECT = Path(__file__).parents[1] / "project"
 pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 WANDB = ["logger.wandb._target_=pytorch_lightning.loggers.WandbLogger", "logger.wandb.offline=true"]
+
+
+class Untested(MLP):
+    test_step = pl.LightningModule.test_step
+
+
+class NoTest(Digits):
+    test_dataloader = pl.LightningDataModule.test_dataloader
 
 
 def litune(*words):
@@ -161,11 +171,12 @@ def test_what_cannot_be_tested_is_said_in_the_one_form(run, trials, words, said,
 
 def test_a_model_or_data_without_the_stage_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(PROJECT)
-    words = ["search.trials=1", "trainer.max_epochs=1", "logger=null", f"search.runs={tmp_path}", "name=run"]
-    assert litune("search", "experiment=digits_mlp", *words).returncode == 0
+    words = [f"model={{_target_: {__name__}.Untested}}", f"data={{_target_: {__name__}.NoTest}}", f"allow=[{__name__}]"]
+    one_epoch = ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "logger=null"]
+    in_process.litune("train", "experiment=digits_mlp", *words, *one_epoch, f"search.runs={tmp_path}", "name=run")
     assert cli.main(["test", str(tmp_path / "run")]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "model._target_: got litune.tasks.digits.MLP; expected a LightningModule with test_step",
-        "data._target_: got litune.tasks.digits.Digits; expected a LightningDataModule with test_dataloader",
+        f"model._target_: got {__name__}.Untested; expected a LightningModule with test_step",
+        f"data._target_: got {__name__}.NoTest; expected a LightningDataModule with test_dataloader",
     ]

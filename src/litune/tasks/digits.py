@@ -32,7 +32,10 @@ def load() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 
 
 class Digits(pl.LightningDataModule):
-    """1,437 images to train on and 360 to validate with, always the same."""
+    """1,437 images to train on and 360 to validate with, always the same.
+
+    That is all there are: what a model is tested on, and asked to predict, is what it was validated with.
+    """
 
     def __init__(self, batch_size: int = 64) -> None:
         super().__init__()
@@ -49,6 +52,14 @@ class Digits(pl.LightningDataModule):
     def val_dataloader(self) -> Batches:
         """Return batches in order."""
         return Batches(*self.valid, batch_size=self.batch_size)
+
+    def test_dataloader(self) -> Batches:
+        """Return the images of the validation, as there are no others."""
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> Batches:
+        """Return the images of the validation, as there are no others."""
+        return self.val_dataloader()
 
 
 class MLP(pl.LightningModule):
@@ -76,12 +87,19 @@ class MLP(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _batch_idx: int) -> None:
         """Log val_loss and val_acc."""
-        images, labels = batch
-        logits = self(images)
-        self.log("val_loss", functional.cross_entropy(logits, labels), sync_dist=True)
-        self.log("val_acc", (logits.argmax(1) == labels).float().mean(), sync_dist=True)
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: tuple[Tensor, Tensor], _batch_idx: int) -> None:
+        """Log test_loss and test_acc."""
+        self._evaluate(batch, "test")
 
     def predict_step(self, batch: tuple[Tensor, ...], _batch_idx: int) -> Tensor:
         """Return the most likely digit of each image."""
         logits: Tensor = self(batch[0])
         return logits.argmax(1)
+
+    def _evaluate(self, batch: tuple[Tensor, Tensor], stage: str) -> None:
+        images, labels = batch
+        logits = self(images)
+        self.log(f"{stage}_loss", functional.cross_entropy(logits, labels), sync_dist=True)
+        self.log(f"{stage}_acc", (logits.argmax(1) == labels).float().mean(), sync_dist=True)
