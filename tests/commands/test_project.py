@@ -18,6 +18,10 @@ def test_a_new_project_searches_and_passes_its_own_test(tmp_path, capsys):
     searched = subprocess.run([sys.executable, "search.py", *words], **options)
     assert searched.returncode == 0, searched.stderr
     assert "trial 1 COMPLETE" in searched.stdout
+    best = next(line.split()[1] for line in searched.stdout.splitlines() if line.startswith("best: "))
+    shown = subprocess.run([sys.executable, "search.py", "--cfg", "job", "--config-file", best], **options)
+    assert shown.returncode == 0, shown.stderr
+    assert "experiment: blood_cells" in shown.stdout
     checked = subprocess.run([sys.executable, "-m", "litune", "nni-check", "nni_config.yml"], **options)
     assert checked.returncode == 0, checked.stderr
     tested = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], **options)
@@ -43,3 +47,11 @@ def test_nothing_is_overwritten(tmp_path, capsys):
     assert cli.main(["init", str(tmp_path), "--package", "mine"]) == 2
     assert f"{tmp_path}/search.py, which is there already" in capsys.readouterr().err
     assert (tmp_path / "search.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_where_no_directory_can_be_is_told(tmp_path, capsys, place):
+    (tmp_path / "file").write_text("mine")
+    assert cli.main(["init", str(tmp_path / place), "--package", "mine"]) == 2
+    assert f"got {tmp_path / place}; expected a directory that can be made" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"

@@ -41,10 +41,14 @@ def create(directory: Path, package: str | None, model: str, data: str) -> int:
     ]
     if problems:
         raise InputError(problems)
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        print(path)
+    try:
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            print(path)
+    except OSError as error:
+        expected, cure = "a directory that can be made and written to", f"{error.strerror}: {error.filename}"
+        raise InputError(Problem(where="command line", got=str(directory), expected=expected, cure=cure)) from error
     print(f"\ncd {directory}\npython search.py\npython -m pytest")
     return 0
 
