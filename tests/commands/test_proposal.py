@@ -60,6 +60,15 @@ def test_the_command_prints_a_space_that_a_search_accepts(tmp_path, capsys):
     assert json.loads(path.read_text())["data.batch_size"]["_value"] == [16, 32, 64, 128, 256]
 
 
+def test_what_an_optimizer_does_and_how_fast_is_not_searched(capsys):
+    assert cli.main(["space", "torch.optim:Adam"]) == 0
+    out, err = capsys.readouterr()
+    assert set(json.loads(out)) >= {"optimizer.lr", "optimizer.weight_decay", "optimizer.amsgrad"}
+    for name in ("maximize", "differentiable", "fused", "foreach", "capturable"):
+        assert f"optimizer.{name}" not in out
+        assert f"optimizer.{name}" in err
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

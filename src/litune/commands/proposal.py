@@ -19,7 +19,10 @@ from litune.targets.signatures import Argument, signature
 
 Spec = dict[str, Any]
 _SECTIONS = {"LightningModule": "model", "LightningDataModule": "data", "Optimizer": "optimizer"}
-_FIXED = re.compile(r"^(in|out)_|class|label|vocab|input|output|seed|worker|channels_in|n_features|num_features|pin_")
+_FIXED = re.compile(
+    r"^(in|out)_|class|label|vocab|input|output|seed|worker|channels_in|n_features|num_features|pin_"
+    r"|^(maximize|differentiable|fused|foreach|capturable)$"  # of torch's optimizers: what they do, and how fast
+)
 _RATE = re.compile(r"^(lr|.*_lr|.*learning_rate)$")
 _DECAY = re.compile(r"weight_decay|^wd$|^l2")
 _SHARE = re.compile(r"drop|smoothing")
