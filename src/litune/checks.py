@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,10 @@ from litune.space import enqueued, fit, space_file
 from litune.space.space import Space, name_of
 from litune.targets.signatures import TARGET
 
+_CHOICES: Mapping[str, Sequence[bool | str]] = {  # of the trainer's options that take a word or a yes
+    "compile": (False, True, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
+    "deterministic": (False, True, "warn"),
+}
 _A_SPACE = "a search space file, or its name in search_spaces/, which is beside experiments/"
 
 
@@ -53,6 +57,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
         *_name(config.name),
         *_experiment(config.experiment),
         *_sections(plain),
+        *_trainer(plain["trainer"], space.names if space else ()),
         *environment.packages(plain),
     ]
     problems = [interpolations.as_written(config, problem) for problem in problems]
@@ -84,7 +89,9 @@ def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
     """Import the targets and return what is wrong with them and their arguments, for the space's params too."""
     from litune.targets import functions, targets
 
-    base = functions.check(config) if config.function else [*targets.check(config), *environment.strategy(config)]
+    base = functions.check(config) if config.function else targets.check(config)
+    if not config.function:
+        base += [*environment.strategy(config), *_checkpointing(config)]
     if space is None:
         return base
     problems = [problem for problem in base if problem.key not in space.names]  # what is searched is given by the space
@@ -139,6 +146,39 @@ def _sections(plain: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(key="trainer.max_epochs", got="0", expected=expected)
     if plain["objective"]["metric"] == "":
         yield Problem(key="objective.metric", got="''", expected="the name of a metric that the model logs")
+
+
+def _trainer(trainer: Mapping[str, Any], searched: Collection[str]) -> Iterator[Problem]:
+    """Yield the options that Lightning or torch would refuse in each trial, or that leave it without a score."""
+    for name, choices in _CHOICES.items():
+        value = trainer[name]
+        if isinstance(value, str) and value not in choices and "${" not in value:
+            words = [str(choice).lower() if isinstance(choice, bool) else choice for choice in choices]
+            near = nearest(str(value), words)
+            yield Problem(key=f"trainer.{name}", got=repr(value), expected=f"one of {', '.join(words)}", nearest=near)
+    epochs, every = "trainer.max_epochs", "trainer.check_val_every_n_epoch"
+    last, between = trainer["max_epochs"], trainer["check_val_every_n_epoch"]
+    known = isinstance(last, int) and isinstance(between, int) and not trainer["fast_dev_run"]
+    if known and 0 < last < between and not {epochs, every} & set(searched):
+        expected = f"at most {epochs}={last}: nothing would ever be validated"
+        yield Problem(key=every, got=str(between), expected=expected)
+
+
+def _checkpointing(config: DictConfig) -> Iterator[Problem]:
+    """Yield a callback that writes checkpoints where there are to be none, which Lightning refuses."""
+    from litune.targets.locate import locate
+
+    if config.trainer.enable_checkpointing is not False:
+        return
+    for name, section in config.callbacks.items():
+        try:
+            kinds = getattr(locate(str(section[TARGET])), "__mro__", ()) if section else ()
+        except (InputError, KeyError, TypeError):  # told already
+            continue
+        if any(kind.__name__ == "Checkpoint" for kind in kinds):
+            cure = f"or leave callbacks.{name} out"
+            expected = f"true, as callbacks.{name} is {section[TARGET]}"
+            yield Problem(key="trainer.enable_checkpointing", got="false", expected=expected, cure=cure)
 
 
 def _named(group: str, sections: Mapping[str, Any]) -> Iterator[Problem]:

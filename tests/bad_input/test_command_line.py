@@ -71,6 +71,18 @@ SEARCH = {
     "no device": (["trainer.devices=0"], ["command line: trainer.devices: got 0; expected a number"]),
     "devices of legs": (["search.algorithm=asha", "trainer.devices=two"], ["trainer.devices: got 'two'; expected a "]),
     "null for devices": (["search.algorithm=asha", "trainer.devices=null"], ["trainer.devices: got None; expected"]),
+    "a word for compile": (
+        ["trainer.compile=max-autotun"],
+        ["trainer.compile: got 'max-autotun'; expected one of false, true, default, ", "did you mean max-autotune?"],
+    ),
+    "a word for deterministic": (
+        ["trainer.deterministic=warm"],
+        ["trainer.deterministic: got 'warm'; expected one of false, true, warn; did you mean warn?"],
+    ),
+    "a training without a validation": (
+        ["trainer.max_epochs=1", "trainer.check_val_every_n_epoch=2"],
+        ["command line: trainer.check_val_every_n_epoch: got 2; expected at most trainer.max_epochs=1"],
+    ),
     "how to compile": (["trainer.compile=[1]"], ["trainer.compile: got [1]; expected compile the model's forward by"]),
     "scheduler": (["backend=ray", "backend.scheduler=true"], ["backend.scheduler: got True; expected a scheduler"]),
     "searcher": (["backend=ray", "backend.searcher=[it]"], ["backend.searcher: got ['it']; expected a searcher of"]),

@@ -87,6 +87,13 @@ def test_an_annotation_that_is_no_type_counts_as_none(project):
     assert len(result[2].splitlines()) == 1
 
 
+def test_a_callback_that_writes_checkpoints_where_there_are_to_be_none_is_refused(project):
+    callback = "callbacks.best={_target_: pytorch_lightning.callbacks.ModelCheckpoint, monitor: val_acc}"
+    refused = project.train("experiment=mine", callback, "trainer.enable_checkpointing=false")
+    said = "command line: trainer.enable_checkpointing: got false; expected true, as callbacks.best is pytorch_light"
+    project.assert_refused(refused, said, "or leave callbacks.best out")
+
+
 BROKEN = {
     "syntax error": ("x = 1\ndef f(:\n", ["my_net.py:2: SyntaxError"]),
     "raises": ("import os\nraise RuntimeError('no data')\n", ["my_net.py:2: RuntimeError: no data"]),
