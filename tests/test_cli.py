@@ -255,7 +255,10 @@ def test_the_doctor_leaves_good_pairs_alone():
     assert list(doctor_install.diagnose(found, "torch==2.13.0")) == []
 
 
-def test_a_lag_that_many_workers_raise_is_told(tmp_path, capsys):
-    words = ["search.parallel=6", "search.trials=1", "trainer.max_epochs=1", "name=it", f"search.runs={tmp_path}"]
-    assert cli.search_main(words) == 0
-    assert "search.lag is raised to 6" in capsys.readouterr().err
+def test_a_lag_that_many_workers_raise_is_told_where_the_run_is_made(tmp_path, capsys):
+    words = ["search.trials=1", "trainer.max_epochs=1", f"search.runs={tmp_path}", "backend=local"]
+    assert cli.search_main([*words, "search.parallel=6", "name=it"]) == 0
+    assert "search.lag is raised to 6, as 6 trials run at once" in capsys.readouterr().out
+    for parallel in (2, 6):
+        assert cli.search_main([*words, f"search.parallel={parallel}", "name=other"]) == 0
+        assert "search.lag" not in "".join(capsys.readouterr())

@@ -17,7 +17,6 @@ from litune.config import config as configs
 from litune.config import experiments, interpolations, limits
 from litune.config.schema import GROUPS, NAME_PATTERN, Config
 from litune.errors import InputError, Problem, nearest
-from litune.parallelism import LAG, lag_of
 from litune.space import enqueued, fit, space_file
 from litune.space.space import Space, name_of
 from litune.targets.signatures import TARGET
@@ -104,12 +103,6 @@ def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
 def warnings(config: DictConfig) -> list[str]:
     """Return what is not wrong, but may surprise."""
     found = []
-    lag = lag_of(config, config.search.algorithm)
-    if lag > (config.search.lag or LAG):
-        found.append(
-            f"search.lag is raised to {lag} or more, as so many trials run at once: the trials that are tried are "
-            "other ones than with a smaller search.parallel"
-        )
     if config.search.memory_gb and config.backend.name == "local":
         found.append("search.memory_gb holds no trial of backend=local, which trains in the driver's own process")
     kind = environment.network(Path(config.search.runs))

@@ -15,6 +15,7 @@ from litune import backends, interrupts, processes
 from litune.config import config as configs
 from litune.config.documents import display_path
 from litune.errors import InputError
+from litune.parallelism import LAG
 from litune.space.space import Space
 from litune.warming import warm_up
 from litune.workers.pool import Workers, raise_for
@@ -92,6 +93,12 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
         console.print(str(before), soft_wrap=True)
     if study.why:
         console.print(f"search.algorithm=auto is {study.terms.algorithm}: {study.why}", soft_wrap=True)
+    if study.terms.lag > (config.search.lag or LAG) and not study.rows:
+        console.print(
+            f"search.lag is raised to {study.terms.lag}, as {study.parallel} trials run at once: the trials that are "
+            "tried are other ones than with a smaller search.parallel",
+            soft_wrap=True,
+        )
     try:
         with (
             interrupts.preceded(study.set_aside),

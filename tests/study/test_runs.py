@@ -69,6 +69,31 @@ def test_a_field_that_the_run_was_made_without_counts_as_being_at_its_default(tm
         identity.same_search(made, asked, other, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("made", "continued", "lag"),
+    [
+        (["search.lag=4", "search.parallel=2"], ["search.lag=4", "search.parallel=6"], 4),
+        (["search.lag=4", "search.parallel=6"], ["search.lag=4", "search.parallel=2"], 6),
+        (["search.lag=4", "search.parallel=6"], ["search.lag=6", "search.parallel=2"], 6),
+        (["search.parallel=6"], ["search.parallel=2"], 6),
+        (["search.parallel=6"], ["search.lag=5", "search.parallel=2"], None),
+    ],
+)
+def test_a_run_keeps_its_lag_whatever_search_parallel_is_later(
+    made: list[str], continued: list[str], lag: int | None, tmp_path: Path
+) -> None:
+    about = ["name=it", "search.threads=1"]
+    with opening.opened(*searched(tmp_path, *about, *made)):
+        pass
+    if lag is None:
+        refused = pytest.raises(StudyChanged, match=r"search\.lag: got 5; expected 6")
+        with refused, opening.opened(*searched(tmp_path, *about, *continued)):
+            pass
+    else:
+        with opening.opened(*searched(tmp_path, *about, *continued)) as study:
+            assert study.terms.lag == lag
+
+
 def test_a_default_written_out_gives_a_run_no_other_name(tmp_path: Path) -> None:
     names = [identity.run_name(*searched(tmp_path, *words)) for words in ([], ["trainer.compile=false"], ["seed=43"])]
     assert names[0] == names[1] != names[2]

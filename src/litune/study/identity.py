@@ -68,12 +68,16 @@ def terms_of(config: DictConfig, algorithm: str, space: Space, before: Iterable[
 
 
 def about(config: DictConfig, space: Space, terms: Terms, why: str) -> dict[str, Any]:
-    """Return what the ledger keeps of a search, as JSON values; `why` it has its algorithm."""
+    """Return what the ledger keeps of a search, as JSON values; `why` it has its algorithm.
+
+    `lag` is as given: that of the terms may be a larger one, see lag_of.
+    """
     return {
         "format": FORMAT,
         "config": _identity(config),
         "space": dump(space),
         "terms": _plain(terms),
+        "lag": config.search.lag,
         "why": why,
         "made_with": {name: found for name in PACKAGES if (found := _version(name))},
         "command": provenance.command(),
@@ -88,10 +92,11 @@ def same_search(made: Mapping[str, Any], asked: Mapping[str, Any], config: DictC
     """
     if made.get("format") != FORMAT:
         raise LedgerDamaged(f"{directory}: the ledger is of format {made.get('format')!r}; this litune reads {FORMAT}")
-    free = {"threads": config.search.threads is None, "lag": config.search.lag is None}
-    free["algorithm"] = config.search.algorithm == "auto"
-    terms = Terms(**made["terms"])
-    wanted = {**asked["terms"], **{name: made["terms"][name] for name, is_free in free.items() if is_free}}
+    terms, lag = Terms(**made["terms"]), config.search.lag
+    free = {"threads": config.search.threads is None, "algorithm": config.search.algorithm == "auto"}
+    # whatever search.parallel makes of the same lag now; an older run has only what it made of it then
+    free["lag"] = lag in (None, made.get("lag")) or terms.lag in (lag, asked["terms"]["lag"])
+    wanted = {**asked["terms"], "lag": lag, **{name: made["terms"][name] for name, is_free in free.items() if is_free}}
     told = {"seed": None, "max_steps": None}  # by the fields of the config that they are made of
     before = {"": made["config"], "search": {**_plain(terms), **told}, "space": made["space"]}
     after = {"": asked["config"], "search": {**wanted, **told}, "space": asked["space"]}
