@@ -49,7 +49,7 @@ def search_main(argv: Sequence[str] | None = None, *, program: str = "python sea
 def train_main(argv: Sequence[str] | None = None, *, program: str = "python train.py") -> int:
     """Train once, or replay a recorded trial, and return the exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    return _reported(lambda: interrupts.stoppable(lambda: _train(given, program)))
+    return _reported(lambda: interrupts.stoppable(lambda: _train(given, program), "train again with"))
 
 
 def _dispatch(command: str, argv: list[str]) -> int:

@@ -28,6 +28,7 @@ _ONE = 0.3  # seconds: a terminal that closes sends its signal twice within mill
 _SHOW_CURSOR = b"\x1b[?25h"
 _ours: dict[int, Callable[[int, object], None]] = {}
 _before: list[Callable[[], object]] = []
+_again = "continue with"  # what the command does when it is given once more
 _of_thread = threading.local()
 _received = threading.Event()
 _raised = threading.Event()
@@ -38,8 +39,13 @@ def requested() -> bool:
     return _received.is_set()
 
 
-def stoppable(action: Callable[[], int]) -> int:
-    """Carry out a command that can be interrupted, and return its exit code; when interrupted, leave no process."""
+def stoppable(action: Callable[[], int], again: str = "continue with") -> int:
+    """Carry out a command that can be interrupted, and return its exit code; when interrupted, leave no process.
+
+    `again` says what the same command does then.
+    """
+    global _again
+    _again = again
     try:
         with _watched():  # which may be interrupted as well
             return action()
@@ -143,7 +149,7 @@ def command_line() -> str:
 
 
 def _farewell() -> str:
-    return f"interrupted; continue with: {command_line()}"
+    return f"interrupted; {_again}: {command_line()}"
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from tests.faults.searches import PROJECT, ended, finish, wait_for
 from tests.faults.sessions import FAULTY, command, faulty, left_behind, start
 from tests.faults.tallies import count, tally
 from tests.in_process import table, trials
+from tests.preloaded import LITUNE
 
 pytestmark = pytest.mark.usefixtures("adopted")
 
@@ -54,6 +55,16 @@ def test_a_search_stops_in_order(backend: str, number: int, to_group: bool, tmp_
         assert "Traceback" not in output.read_text()
         assert "RUNNING" not in states(tmp_path / "it")
         assert "FAILED" not in states(tmp_path / "it")
+
+
+def test_a_training_that_is_interrupted_is_begun_again(tmp_path: Path) -> None:
+    words = [*LITUNE, "train", "experiment=faulty", "model.fault=asleep", "name=it", f"search.runs={tmp_path}"]
+    with subprocess.Popen(words, cwd=FAULTY, stderr=subprocess.PIPE, text=True, start_new_session=True) as driver:
+        assert wait_for(lambda: (tmp_path / "it" / "csv").exists(), 100)
+        driver.send_signal(signal.SIGINT)
+        _, said = driver.communicate(timeout=60)
+    assert driver.returncode == INTERRUPTED
+    assert "interrupted; train again with: python -m litune train experiment=faulty" in said
 
 
 def test_a_search_whose_output_nobody_reads_is_set_aside_before_it_is_ended(tmp_path: Path) -> None:
