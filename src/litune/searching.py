@@ -124,14 +124,14 @@ def _options(options: Mapping[str, Any], asked: dict[str, Any]) -> list[Problem]
         elif isinstance(value, Mapping) and name in asked:
             asked[name] = {**asked[name], **value}
         else:
-            _put(asked, name.split("."), value)
+            asked.update(_with(asked, name.split("."), value))
     return problems
 
 
-def _put(asked: dict[str, Any], path: list[str], value: Any) -> None:
-    for part in path[:-1]:
-        asked = asked.setdefault(part, {})
-    asked[path[-1]] = value
+def _with(section: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    """Return the section with the value in its place; what the caller gave stays as it is."""
+    first, *rest = path
+    return {**section, first: _with(section.get(first, {}), rest, value) if rest else value}
 
 
 def _by_name(value: Any, key: str, names: list[str], problems: list[Problem]) -> Any:

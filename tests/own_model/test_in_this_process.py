@@ -64,6 +64,16 @@ def test_a_metric_that_is_no_number_at_any_step_fails_the_trial(tmp_path: Path) 
     assert litune.SearchResult(result.directory).digest == result.digest  # as read again
 
 
+def test_what_the_caller_gives_stays_as_it_is(tmp_path: Path) -> None:
+    trainer: dict[str, Any] = {"max_epochs": 3}
+    retries = {"killed": 1}
+    more = {"trainer.max_epochs": 9, "search.retries.killed": 0}
+    asked: dict[str, Any] = {"trainer": trainer, "retries": retries, "runs": str(tmp_path), **more}
+    result = litune.search(dips, space={"at": [4]}, trials=1, backend="local", **asked)
+    assert (result.config.trainer.max_epochs, result.config.search.retries.killed) == (9, 0)
+    assert (trainer, retries) == ({"max_epochs": 3}, {"killed": 1})
+
+
 def test_steps_may_be_numpys_whole_numbers_and_no_others(tmp_path: Path) -> None:
     result = litune.search(counts, space={"by": [2, 1.5]}, trials=2, backend="local", runs=str(tmp_path))
     found = {row.params["function.by"]: row for row in result.rows}
