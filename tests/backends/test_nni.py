@@ -6,6 +6,7 @@ import psutil
 import pytest
 from conformance import BackendConformance
 
+from litune import cli
 from tests import in_process
 from tests.preloaded import LITUNE, PROJECT
 
@@ -30,6 +31,12 @@ def test_searches_that_start_at_once_have_a_manager_each(tmp_path):
     pages = {line for text in said for line in text.splitlines() if line.startswith("NNI's page: ")}
     assert len(pages) == 2
     assert len({text.splitlines()[-1] for text in said}) == 1  # the digest
+
+
+def test_a_run_directory_that_cannot_be_made_is_refused(capsys, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    assert cli.search_main(["backend=nni", "experiment=tiny", "name=it", "search.runs=/proc/x"]) == 2
+    assert "command line: search.runs: got /proc/x; expected a directory that can be made; " in capsys.readouterr().err
 
 
 def test_a_manager_that_answers_no_more_after_the_last_trial_does_not_fail_the_search(tmp_path):

@@ -58,6 +58,14 @@ def test_files_of_a_single_training_are_their_owners_alone(tmp_path: Path) -> No
         assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
+def test_a_run_directory_that_nnis_manager_needs_first_is_its_owners_alone(tmp_path: Path) -> None:
+    pytest.importorskip("nni")
+    words = command(tmp_path / "runs", "search.algorithm=random", "search.trials=1", backend="nni")
+    finish(words, preexec_fn=lambda: os.umask(0o022))
+    made = (tmp_path / "runs", tmp_path / "runs/it", tmp_path / "runs/it/nni")
+    assert [oct(stat.S_IMODE(path.stat().st_mode)) for path in made] == ["0o700"] * 3
+
+
 def test_a_secret_of_the_environment_is_in_no_file(run: Path) -> None:
     assert "${oc.env:MY_TOKEN}" in (run / "config.yaml").read_text()
     assert holds_secret(run) == []

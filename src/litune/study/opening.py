@@ -37,18 +37,23 @@ def refuse_if_held(config: DictConfig, space: Space) -> None:
 def opened(config: DictConfig, space: Space) -> Iterator[Study]:
     """Hold the run's lock and its study, made anew or continued; StudyChanged where it was made as another search."""
     directory = directory_of(config, space)
-    try:
-        (directory / "trials").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        cure = f"{error.strerror}: {error.filename}"
-        expected = "a directory that can be made"
-        raise InputError(Problem(key="search.runs", got=config.search.runs, expected=expected, cure=cure)) from error
+    make(directory / "trials", config)
     with _named(directory), lock.held(directory):
         study = _open(config, space, directory)
         try:
             yield study
         finally:
             study.close()
+
+
+def make(directory: Path, config: DictConfig) -> None:
+    """Make a directory of the run, and those above it; InputError where that cannot be."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        cure = f"{error.strerror}: {error.filename}"
+        expected = "a directory that can be made"
+        raise InputError(Problem(key="search.runs", got=config.search.runs, expected=expected, cure=cure)) from error
 
 
 @contextlib.contextmanager

@@ -27,7 +27,6 @@ from litune.parallelism import LAG, parallel_of
 from litune.space.space import Space
 from litune.space.space_file import dump
 from litune.steps import trials_in_all
-from litune.study import identity
 from litune.workers.resources import kill_group
 
 FIRST_PORT = 8080
@@ -89,9 +88,12 @@ def started(config: DictConfig, space: Space) -> Iterator[Launched]:
     if _started is not None:
         yield _started
         return
-    directory = Path(config.search.runs).absolute() / identity.run_name(config, space)
+    from litune.study import opening, runs  # not above: Optuna, which the warm parent need not wait for
+
+    directory = opening.directory_of(config, space)
     new = not directory.exists()
-    (directory / FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with runs.private():
+        opening.make(directory / FOLDER, config)
     place = tempfile.mkdtemp(prefix="litune-nni-")  # not the run directory: its lock is not held yet
     try:
         with contextlib.closing(wire.listen(place)) as listener:
