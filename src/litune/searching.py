@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from litune import backends
 from litune.config import config as configs
-from litune.config import interpolations
+from litune.config import from_python, interpolations
 from litune.config.schema import Config, SearchConfig
 from litune.errors import InputError, Problem, SearchFailed, nearest
 from litune.result import SearchResult
@@ -83,7 +83,10 @@ def search(
         problems.append(Problem(key="metric", got="nothing", expected=expected))
     asked["allow"] = [*asked.get("allow", ()), *names]
     asked.setdefault("experiment", _experiment(function or model))
-    parameters = _space(space, problems, prefix=f"{functions.SECTION}." if function else "")
+    prefix = f"{functions.SECTION}." if function else ""
+    parameters = _space(space, problems, prefix=prefix)
+    asked = from_python.plain(asked, "", problems)
+    asked["search"]["enqueue"] = _queue(asked["search"].get("enqueue", []), prefix)
     config = _config(asked, problems)
     if problems or parameters is None or config is None:
         raise InputError(replace(problem, where=problem.where or WHERE) for problem in problems)
@@ -171,7 +174,10 @@ def _space(given: Mapping[str, Any] | str | Path, problems: list[Problem], *, pr
     try:
         if not isinstance(given, Mapping):
             return space_file.load(Path(given))
-        return space_file.parse({_prefixed(key, prefix): _spec(value) for key, value in given.items()})
+        before = len(problems)
+        specs = {_prefixed(str(key), prefix): _spec(value) for key, value in given.items()}
+        specs = {key: from_python.plain(spec, key, problems) for key, spec in specs.items()}
+        return space_file.parse(specs) if len(problems) == before else None
     except InputError as error:
         problems += [replace(problem, key=problem.key or "space") for problem in error.problems]
         return None
@@ -179,6 +185,19 @@ def _space(given: Mapping[str, Any] | str | Path, problems: list[Problem], *, pr
 
 def _prefixed(key: str, prefix: str) -> str:
     return key if key.startswith(prefix) else f"{prefix}{key}"
+
+
+def _queue(entries: Any, prefix: str) -> Any:
+    """Return search.enqueue with the params under the keys that the space has them by."""
+    if not isinstance(entries, list):
+        return entries
+    own = prefix.removesuffix(".")
+    return [
+        {name if name == own else _prefixed(str(name), prefix): value for name, value in entry.items()}
+        if isinstance(entry, Mapping)
+        else entry
+        for entry in entries
+    ]
 
 
 def _spec(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """litune.search by backend=local, in the process that calls it: what a function or a model does to it."""
 
+import enum
 import math
 import os
 import signal
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import litune
 from litune.tasks.digits import MLP, Digits
@@ -79,6 +81,45 @@ def test_steps_may_be_numpys_whole_numbers_and_no_others(tmp_path: Path) -> None
     found = {row.params["function.by"]: row for row in result.rows}
     assert found[2].history == {2: 0.5, 4: 0.5}
     assert "trial.report: got step 1.5; expected a whole number" in found[1.5].failure.message
+
+
+class Act(enum.Enum):
+    RELU = torch.nn.ReLU
+    TANH = torch.nn.Tanh
+
+
+class Chosen(MLP):
+    def __init__(self, root: Path, hidden: int, lr: float, act: Act, other=Act.RELU) -> None:
+        super().__init__(hidden=hidden)
+        assert (root, type(hidden), lr, act, other) == (Path("a"), int, 0.5, Act.TANH, Act.TANH)
+
+
+def test_values_of_numpy_paths_and_enums_reach_the_class(tmp_path: Path) -> None:
+    result = litune.search(
+        model=Chosen,
+        data=Digits,
+        model_args={"root": Path("a"), "lr": np.float64(0.5), "act": Act.TANH, "other": Act.TANH},
+        space={"model.hidden": list(np.array([4, 8])), "optimizer.lr": litune.uniform(np.float32(0.25), 0.5)},
+        metric="val_acc",
+        trials=np.int64(1),
+        backend="local",
+        algorithm="random",
+        runs=tmp_path / "runs",
+        optimizer={"_target_": torch.optim.SGD, "lr": 1},
+        trainer={"max_epochs": 1, "limit_train_batches": 1, "log_every_n_steps": 1},
+    )
+    assert [row.state for row in result.rows] == [TrialState.COMPLETE], result.rows
+
+
+def squared(params: dict[str, Any], trial: Any) -> float:
+    return float(params["x"]) ** 2
+
+
+def test_a_function_has_the_names_of_its_space_in_the_queue_too(tmp_path: Path) -> None:
+    queue = [{"x": 2.0}, {"function.x": 3.0}, {"function": {"x": 4.0}}]
+    space = {"x": litune.uniform(1, 9)}
+    result = litune.search(squared, space=space, enqueue=queue, trials=3, backend="local", runs=str(tmp_path))
+    assert [row.score for row in result.rows] == [4, 9, 16]
 
 
 @pytest.mark.parametrize("what", ["function", "model"])

@@ -175,6 +175,10 @@ def one_argument(params):
         ({"space": {"x": [1, 2]}, "trails": 3}, ["trails: got an unknown argument", "did you mean trials?"]),
         ({"space": {"x": [1, 2]}, "backend": "optna"}, ["backend: got 'optna'", "did you mean optuna?"]),
         ({"space": {"x": [1, 2]}, "trials": 0}, ["search.trials: got 0; expected at least 1"]),
+        (
+            {"space": {"x": [object()]}, "seed": {1}},
+            ["function.x._value.0: got <object", "seed: got {1}; expected a num"],
+        ),
         ({"space": {"x": [1, 2]}, "seed": "${oc.env:NO_SUCH}"}, ["seed: got ${oc.env:NO_SUCH}; expected an interpol"]),
         ({"space": {"x": [1, 2]}, "data_args": {"window": 3}}, ["data_args: ", "expected nothing without data"]),
         ({"space": {"x": [1, 2]}, "mode": "up", "parallel": 0}, ["objective.mode: got 'up'", "search.parallel: got 0"]),

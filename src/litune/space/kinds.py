@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from litune.config import from_python
 from litune.errors import InputError, Problem
 from litune.space.parameters import Categorical, Float, Int, Normal, Parameter, identity
 
@@ -29,6 +30,10 @@ _HUGE = 1e300  # so that no sum or difference of values overflows
 
 def made(kind: str, values: list[Any]) -> Parameter:
     """Return the parameter of this kind; InputError where the values are not what it takes."""
+    problems: list[Problem] = []
+    values = from_python.plain(values, kind, problems)
+    if problems:
+        raise InputError(problems)
     parameter = of_values(values) if kind == "choice" else of_numbers(kind, values)
     if isinstance(parameter, str):
         raise InputError(Problem(key=kind, got=repr(values), expected=parameter))

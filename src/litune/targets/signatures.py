@@ -99,6 +99,8 @@ def _like_default(value: Any, default: Any) -> Any:
         return int(value)
     if type(default) is float and type(value) is int:
         return float(value)
+    if isinstance(default, enum.Enum) and value in type(default).__members__:
+        return type(default)[value]
     return value
 
 
