@@ -16,6 +16,7 @@ from litune.config import config as configs
 from litune.config.documents import display_path
 from litune.errors import InputError, Problem, nearest
 from litune.targets.signatures import TARGET
+from litune.workers import resources
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "gpfs", "ceph", "beegfs", "afs", "9p"}
 _EXTRAS = ("ray", "nni")  # backends that are called like the extra and the package that they need
@@ -78,6 +79,9 @@ def accelerator(config: DictConfig) -> Iterator[Problem]:
     counts = r"-1|[1-9][0-9]*" if parts is not devices else r"[0-9]+"
     if devices != "auto" and not (parts and all(re.fullmatch(counts, str(part)) for part in parts)):
         expected = "a number, a list of indices, or auto"
+        yield Problem(key="trainer.devices", got=repr(devices), expected=expected)
+    elif parts is devices and wanted != "cpu" and (here := len(resources.gpus())) and max(map(int, parts)) >= here:
+        expected = f"indices of the GPUs that may be used, 0 to {here - 1}"
         yield Problem(key="trainer.devices", got=repr(devices), expected=expected)
 
 

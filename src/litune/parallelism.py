@@ -33,8 +33,12 @@ def threads_of(config: DictConfig) -> int:
 
 
 def gpus_of(trainer: DictConfig) -> list[int]:
-    """Return the GPUs that the trials share, by the section `trainer`."""
-    return resources.gpus() if trainer.accelerator in ("auto", "gpu", "cuda") else []
+    """Return the GPUs that the trials share, by the section `trainer`: those of the list, if `devices` is one."""
+    found = resources.gpus() if trainer.accelerator in ("auto", "gpu", "cuda") else []
+    if not isinstance(trainer.devices, ListConfig):
+        return found
+    asked = [int(part) for part in map(str, trainer.devices) if part.isdecimal()]
+    return [found[index] for index in asked if index < len(found)]
 
 
 def devices_a_trial(trainer: DictConfig) -> int:

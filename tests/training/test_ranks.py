@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,6 +15,7 @@ from litune.config import config as configs
 from litune.config.compose import compose
 from litune.study import opening
 from litune.trial import Outcome, TrialState
+from litune.workers import resources
 from tests import preloaded
 from tests.in_process import trials
 from tests.preloaded import LITUNE
@@ -89,3 +92,49 @@ def test_gpus_are_shared_out_so_many_to_a_trial(tmp_path, monkeypatch):
         assert [study.ask().devices for _ in range(2)] == [(0, 1), (2, 3)]
         study.tell(0, Outcome(state=TrialState.COMPLETE, score=0.5, history={1: 0.5}))
         assert study.ask().devices == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "visible", "found"),
+    [("3", None, [0]), ("13", None, [0, 1]), ("3", "0", [0]), ("3", "3", []), ("0123", "2, 1", [2, 1]), ("", "0", [])],
+)
+def test_gpus_are_numbered_as_cuda_numbers_those_that_are_there(nodes, visible, found, monkeypatch):
+    files = [Path(f"/dev/nvidia{node}") for node in nodes]
+    monkeypatch.setattr(Path, "glob", lambda place, _pattern: iter(files if str(place) == "/dev" else []))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert resources.gpus() == found
+
+
+ONE_OF_TWO = """\
+import os
+
+import litune
+from litune.workers import resources
+
+resources.gpus = lambda: [4, 6]
+
+
+def seen(params, trial):
+    return float(os.environ["CUDA_VISIBLE_DEVICES"])
+
+
+if __name__ == "__main__":
+    result = litune.search(seen, space={"x": [1, 2]}, trials=1, threads=1, trainer={"devices": [1]}, name="it")
+    print(result.best.score)
+"""
+
+
+def test_a_list_of_gpus_is_shared_out_and_counted_from_0_in_the_trial(tmp_path, monkeypatch):
+    (tmp_path / "one_of_two.py").write_text(ONE_OF_TWO)
+    words = [sys.executable, "one_of_two.py"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "6.0"
+    assert configs.load(tmp_path / "runs" / "it" / "trials" / "0000" / "config.yaml").trainer.devices == [0]
+    monkeypatch.setattr("litune.workers.resources.gpus", lambda: [4, 6])
+    for devices in ([0, 2], [2]):
+        words = ["experiment=digits_mlp", "trainer.accelerator=auto", f"trainer.devices={devices}"]
+        said = [str(problem) for problem in checks.check(compose(words).config, None)]
+        assert said == [f"trainer.devices: got {devices}; expected indices of the GPUs that may be used, 0 to 1"]

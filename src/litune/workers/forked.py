@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -116,7 +116,7 @@ def _run_trial(job: Job, connection: socket.socket) -> None:
         connection.sendall(json.dumps(message).encode() + b"\n")
 
     try:
-        outcome = execute(job, send, last=True)
+        outcome = execute(_renumbered(job), send, last=True)
     except SystemExit:  # by a SIGTERM: the parent knows whether that was its own
         _end_by_sigterm()
     send({"type": "outcome", **outcome.to_json()})
@@ -128,3 +128,11 @@ def _end_by_sigterm() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.raise_signal(signal.SIGTERM)
     raise AssertionError("this process is gone")
+
+
+def _renumbered(job: Job) -> Job:
+    """Return the job with its GPUs as CUDA numbers them where no others are seen, if the config gives their numbers."""
+    trainer = job.config["trainer"]
+    if job.devices is None or not isinstance(trainer["devices"], list):
+        return job
+    return replace(job, config={**job.config, "trainer": {**trainer, "devices": list(range(len(job.devices)))}})

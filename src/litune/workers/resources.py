@@ -37,13 +37,17 @@ def cores() -> int:
 
 
 def gpus() -> list[int]:
-    """Return the indices of the NVIDIA GPUs that may be used, without asking CUDA (a fork must find it untouched)."""
-    present = sorted(int(node.name[6:]) for node in Path("/dev").glob("nvidia[0-9]*") if node.name[6:].isdigit())
+    """Return the NVIDIA GPUs that may be used, without asking CUDA (a fork must find it untouched).
+
+    They are numbered as CUDA does: 0, 1, ... of those that are there, whatever the numbers of their devices, of which a
+    container may have been given /dev/nvidia3 alone.
+    """
+    present = sum(node.name[6:].isdigit() for node in Path("/dev").glob("nvidia[0-9]*"))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return present
+        return list(range(present))
     wanted = [part.strip() for part in visible.split(",")]
-    return [int(part) for part in wanted if part.isdigit() and int(part) in present]
+    return [int(part) for part in wanted if part.isdigit() and int(part) < present]
 
 
 def use_threads(threads: int) -> None:
