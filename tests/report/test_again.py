@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,12 @@ def test_a_search_whose_space_file_was_edited_since(
     other = ["search", "--config-file", str(run / "config.yaml"), f"search.space={tmp_path}/./hill.json", "name=other"]
     assert cli.main(other) == 0
     assert capsys.readouterr().out.splitlines()[-1].removeprefix("digest ") != digest
+
+
+def test_of_a_search_in_legs_it_says_when_the_digest_is_another_one(
+    recorded: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for algorithm in ("asha", "random"):
+        run = recorded("legs", 2, f"search.algorithm={algorithm}")
+        assert cli.main(["report", str(run), "--format", "md"]) == 0
+        assert ("unless it was given more on its way" in capsys.readouterr().out) == (algorithm == "asha")

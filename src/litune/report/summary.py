@@ -8,6 +8,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from litune.algorithms.terms import PAUSING
 from litune.config.documents import display_path
 from litune.report import confirmed
 from litune.report.confirmed import Table
@@ -111,8 +112,9 @@ def commands(facts: Facts) -> list[tuple[str, str]]:
     """Return (what for, command) of what one does next with the run."""
     place = shlex.quote(display_path(facts.directory))
     again = shlex.quote(f"{facts.name}-again")
+    legs = facts.about["terms"]["algorithm"] in PAUSING  # what these decide depends on when there was more to spend
     found = [
-        ("the same search again; its last line must be the digest",
+        ("the same search again; its last line must be the digest" + legs * ", unless it was given more on its way",
          f"litune search --config-file {place}/config.yaml name={again}"),
         ("every trial as CSV", f"litune trials {place} --format csv"),
     ]  # fmt: skip
