@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from conformance import BackendConformance, meaning, search
 
+from litune import cli
+from litune.config.compose import compose
 from tests import preloaded
 from tests.in_process import trials
 from tests.preloaded import LITUNE, PROJECT
@@ -321,6 +323,21 @@ class TestNative:
         assert told in done.stderr
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "it").exists()
+
+
+@pytest.mark.parametrize(
+    ("devices", "parallel", "held"), [(1, 2, 1.0), (1, 4, 1.0), (1, 8, 0.5), (2, 2, 2.0), ("auto", 1, 4.0)]
+)
+def test_a_trial_holds_as_many_gpus_as_it_trains_on(devices, parallel, held, monkeypatch, capsys):
+    from litune.backends.ray import checks
+
+    monkeypatch.setattr("litune.workers.resources.gpus", lambda: [0, 1, 2, 3])
+    monkeypatch.chdir(PROJECT)
+    words = ["experiment=tiny", "backend=ray", "trainer.accelerator=auto", f"trainer.devices={devices}"]
+    words += [f"search.parallel={parallel}"]
+    assert checks.share_of(compose(words).config)["gpu"] == held
+    assert cli.search_main([*words, "backend.num_gpus=0"]) == 2
+    assert f"backend.num_gpus: got 0; expected at least {held:g}, which one trial holds" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(importlib.util.find_spec("aiohttp_cors") is not None, reason="the extra is installed")

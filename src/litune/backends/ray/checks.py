@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from omegaconf import DictConfig
 
 from litune.errors import InputError, MissingExtra, Problem
-from litune.parallelism import LAG, gpus_of, parallel_of, threads_of
+from litune.parallelism import LAG, devices_a_trial, gpus_of, parallel_of, threads_of
 from litune.space.space import Space
 
 _CONNECT = 2.0  # seconds
@@ -31,11 +31,14 @@ def check(config: DictConfig, space: Space) -> None:
 
 
 def share_of(config: DictConfig) -> dict[str, float]:
-    """Return what of Ray's resources a trial holds: as asked, else its threads, and its part of this machine's GPUs."""
-    gpus = len(gpus_of(config.trainer))
+    """Return what of Ray's resources a trial holds: as asked, else its threads, and its part of this machine's GPUs.
+
+    That is so many as it trains on, or less than one where more trials run at once than there are GPUs.
+    """
+    gpus, wanted = len(gpus_of(config.trainer)), devices_a_trial(config.trainer)
     share = {"cpu": float(threads_of(config))}
     if gpus:
-        share["gpu"] = min(1.0, gpus / parallel_of(config))
+        share["gpu"] = float(wanted) if wanted > 1 else min(1.0, gpus / parallel_of(config))
     for name, amount in (config.backend.resources_per_trial or {}).items():
         share[name.lower() if name.lower() in ("cpu", "gpu") else name] = float(amount)
     return share
@@ -55,9 +58,12 @@ def _resources(config: DictConfig) -> Iterator[Problem]:
             for name in ("num_cpus", "num_gpus")
             if settings[name] is not None
         )
-    elif settings.num_cpus is not None and settings.num_cpus < share["cpu"]:
-        expected = f"at least {share['cpu']:g}, which one trial holds"
-        yield Problem(key="backend.num_cpus", got=repr(settings.num_cpus), expected=expected)
+        return
+    for name in ("cpu", "gpu"):
+        given, held = settings[f"num_{name}s"], share.get(name, 0.0)
+        if given is not None and given < held:
+            expected = f"at least {held:g}, which one trial holds"
+            yield Problem(key=f"backend.num_{name}s", got=repr(given), expected=expected)
 
 
 def _is_amount(value: object) -> bool:
