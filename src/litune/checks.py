@@ -61,6 +61,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
     ]
     problems = [interpolations.as_written(config, problem) for problem in problems]
     problems += [
+        *_budget(config),
         *environment.directory(config.search.runs),
         *environment.accelerator(config),
         *environment.storage(config),
@@ -124,6 +125,15 @@ def _experiment(experiment: str) -> Iterator[Problem]:
     if "/" in experiment:
         cure = "give the directory of its runs by search.runs"
         yield Problem(key="experiment", got=repr(experiment), expected="a name: no /", cure=cure)
+
+
+def _budget(config: DictConfig) -> Iterator[Problem]:
+    """Yield that a budget of epochs is none for trainings that are not so many epochs long."""
+    epochs, longest = config.search.budget.epochs, config.trainer.max_epochs
+    if epochs is not None and (config.function or longest in (None, -1)):
+        what = "a function, which has no epochs" if config.function else f"trainer.max_epochs={longest}"
+        cure = "search.trials or search.budget.seconds limits such a search"
+        yield Problem(key="search.budget.epochs", got=str(epochs), expected=f"null beside {what}", cure=cure)
 
 
 def _sections(plain: Mapping[str, Any]) -> Iterator[Problem]:

@@ -57,6 +57,14 @@ SEARCH = {
     "deleted section": (["~trainer"], ["command line: trainer: got ~trainer; expected a value"]),
     "deleted value": (["~search.trials"], ["command line: search.trials: got ~search.trials; expected a value"]),
     "key in a section that is not": (["optimizer=null", "optimizer.lr=1"], ["command line: optimizer.lr: got 1"]),
+    "epochs without end": (
+        ["search.budget.epochs=9", "trainer.max_epochs=-1"],
+        ["command line: search.budget.epochs: got 9; expected null beside trainer.max_epochs=-1; search.trials or "],
+    ),
+    "epochs of a function": (
+        ["search.budget.epochs=9", "function._target_=my_net.f"],
+        ["command line: search.budget.epochs: got 9; expected null beside a function, which has no epochs"],
+    ),
     "no runs": (["search.runs="], ["search.runs: got ''; expected a directory"]),
     "runs where none can be": (["search.runs=/proc/x"], ["search.runs: got /proc/x; expected a directory that can"]),
     "runs in a file": (["search.runs=my_net.py"], ["search.runs: got my_net.py; expected a directory"]),
