@@ -58,7 +58,7 @@ class Study:
         known = [trial for run in earlier for trial in run.trials]
         self.plan = algorithms.plan(terms, execution, space, ledger.rows, maximize=objective.maximize, earlier=known)
         alike = execution.reuse and not terms.seed_per_trial and terms.algorithm != "repeat"
-        owns_loop = bool(config["function"])
+        owns_loop = bool(config.get("function"))
         self._duplicates = Duplicates(objective, ledger.rows, owns_loop=owns_loop) if alike else None
         self._dropped: set[int] = set()  # trials whose checkpoints are gone
         self._alike = failures.Alike(execution.equal_failures)
