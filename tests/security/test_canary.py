@@ -117,13 +117,13 @@ def test_the_canary_sings_to_whoever_unpickles_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["test", "predict"])
 def test_a_checkpoint_that_could_run_code_is_refused(word: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([word, str(run)]) == 1
-    assert "is not opened as it could run code" in capsys.readouterr().err
+    assert "is not opened, as it could run code" in capsys.readouterr().err
 
 
 def test_the_python_api_refuses_it_too(run: Path) -> None:
     best = litune.SearchResult(run).best
     assert best.checkpoint is not None
-    with pytest.raises(LituneError, match="is not opened as it could run code"):
+    with pytest.raises(LituneError, match="is not opened, as it could run code"):
         best.load()
 
 
