@@ -8,11 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
 
+from litune.commands.finding import Finding
 from litune.workers import resources
 
 CORE = (
@@ -22,14 +22,6 @@ CORE = (
 EXTRAS = {"ray": "ray", "nni": "nni", "dashboard": "optuna-dashboard", "plots": "matplotlib", "wandb": "wandb"}
 _MALICIOUS_LIGHTNING = ("2.6.2", "2.6.3")
 _TESTED_PAIR = "torch==2.15.0 torchvision==0.29.2"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something that does not work as installed, and the command that mends it."""
-
-    what: str
-    cure: str
 
 
 def main() -> int:

@@ -7,10 +7,11 @@ import functools
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from litune import processes
+from litune.commands.finding import Finding
 from litune.config.schema import NAME_PATTERN
 from litune.errors import InputError, LedgerDamaged, Problem, SearchAbsent, StudyLocked
 from litune.space.space import Space
@@ -21,15 +22,6 @@ from litune.trial import TrialState
 
 SOCKETS = ("driver.sock", "warm.sock")
 LEFTOVERS = "leftovers"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something that is not as it should be; `fix` does what `cure` says, and is None where only a person can."""
-
-    what: str
-    cure: str
-    fix: Callable[[], object] | None = None
 
 
 def main(run: str, *, fix: bool) -> int:
