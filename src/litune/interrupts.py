@@ -67,23 +67,24 @@ def outlasting() -> Iterator[None]:
 
     Lightning leaves by SystemExit, and has the next Ctrl-C ignored.
     """
-    handlers = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
+    if threading.current_thread() is not threading.main_thread():  # which is never interrupted
+        yield
+        return
+    handlers = {int(number): handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
     came = False
 
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal came
         came = True
-        handlers[signal.Signals(number)](number, frame)
+        handlers[number](number, frame)
 
-    if threading.current_thread() is threading.main_thread():  # no other is ever interrupted
+    try:
         for number in handlers:
             signal.signal(number, note)
-    try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     if came or requested():
         raise KeyboardInterrupt
 

@@ -10,7 +10,6 @@ import os
 import random
 import socket
 import time
-import traceback
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -122,15 +121,10 @@ def load_ahead(config: DictConfig) -> None:
         try:
             data.prepare_data()
             data.setup("fit")
-        except Exception as error:
-            if not _asks_the_trainer(error):
+        except AttributeError as error:
+            if error.obj is not None:
                 raise
-
-
-def _asks_the_trainer(error: Exception) -> bool:
-    """Say whether a data module failed for want of its trainer, which each trial gives it."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return "trainer" in (last.line or "")
+            # asked of its trainer, perhaps, which only a trial gives it; if not, the first trial tells
 
 
 def _ending(report: Report, metric: str) -> tuple[TrialState, Failure | None]:
