@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig
 
@@ -16,12 +16,14 @@ from litune.config import config as configs
 from litune.config import from_python, interpolations
 from litune.config.schema import Config, SearchConfig
 from litune.errors import InputError, Problem, SearchFailed, nearest
-from litune.result import SearchResult
 from litune.space import space_file
 from litune.space.parameters import Categorical, Float, Int, Normal, Parameter
 from litune.space.space import Space
 from litune.targets import functions, locate
 from litune.targets.signatures import TARGET
+
+if TYPE_CHECKING:
+    from litune.result import SearchResult
 
 WHERE = "litune.search"
 SCORE = "score"  # the metric of a function that names none
@@ -103,6 +105,8 @@ def _found(config: DictConfig, space: Space) -> SearchResult:
         error.problems = [replace(problem, where=problem.where or WHERE) for problem in error.problems]
         error.args = ("\n".join(str(problem) for problem in error.problems),)
         raise
+    from litune.result import SearchResult  # imports Optuna: after the warm parent is forked
+
     result = SearchResult(ended.directory)
     if ended.code:
         message = next(row.failure.message for row in result.rows if row.failure)

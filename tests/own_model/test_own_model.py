@@ -157,6 +157,18 @@ def test_import_litune_loads_nothing_heavy():
     assert {"search", "SearchResult", "loguniform", "choice"} <= set(dir(litune))
 
 
+@pytest.mark.parametrize("backend", ["optuna", pytest.param("ray", marks=pytest.mark.slow)])
+def test_trials_are_forked_from_a_process_without_optuna(backend, tmp_path):
+    script = tmp_path / "lean.py"
+    script.write_text(
+        "import sys, litune\ndef found(params, trial):\n    return float('optuna' in sys.modules)\n"
+        "if __name__ == '__main__':\n    ranges = {'x': litune.uniform(0, 1)}\n"
+        f"    print(litune.search(found, space=ranges, trials=1, backend={backend!r}).best.score)\n"
+    )
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["0.0"], done.stdout[-2000:] + done.stderr[-2000:]
+
+
 def nothing(params, trial):
     return 0.0
 

@@ -20,7 +20,6 @@ from litune import interrupts
 from litune.backends import View
 from litune.backends.ray import lean, watch
 from litune.errors import InputError, Problem, SearchFailed
-from litune.study.runs import RAY_PAGE
 
 # What keeps Ray quiet and in its place; a user's own setting of a variable stands.
 _ENVIRONMENT = {
@@ -171,6 +170,8 @@ def page_noted(directory: Path, view: View) -> Iterator[None]:
     """Say where Ray's dashboard is, if there is one, and note it in the run directory meanwhile."""
     from ray._private.worker import get_dashboard_url
     from ray.util.client import ray as client
+
+    from litune.study.runs import RAY_PAGE  # imports Optuna, which is not to be there when the warm parent is forked
 
     if client.is_connected() or not (address := get_dashboard_url()):  # a client of ray:// is not told
         yield
