@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from litune import backends, interrupts, processes
+from litune import backends, garbage, interrupts, processes
 from litune.config import config as configs
 from litune.config.documents import display_path
 from litune.errors import InputError
@@ -60,19 +60,22 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
     workers = Workers(steps) if backend.WARM_PARENT else None
     prepare = getattr(backend, "prepare", _nothing)
     try:
-        with prepare(config, space):
-            from litune.study import opening, runs  # imports Optuna, while the warm parent imports torch
+        with contextlib.ExitStack() as stack:
+            with garbage.not_sought():
+                stack.enter_context(prepare(config, space))
+                from litune.study import opening, runs  # imports Optuna, while the warm parent imports torch
 
-            opening.refuse_if_held(config, space)
-            if workers:  # now there is time for what the end needs
-                from litune.report import ending  # noqa: F401
-            for step in steps:
-                raise_for(workers.answer() if workers else step())
-            with runs.private(), opening.opened(config, space) as study:
-                for process in processes.of_trial(study.directory / "trials"):
-                    processes.end(process)  # of a driver that was killed together with its warm parent
-                code = _watch(config, study, lambda view: backend.run(study, workers, view), conclude)
-                return Ended(directory=study.directory, code=code)
+                opening.refuse_if_held(config, space)
+                if workers:  # now there is time for what the end needs
+                    from litune.report import ending  # noqa: F401
+                for step in steps:
+                    raise_for(workers.answer() if workers else step())
+                stack.enter_context(runs.private())
+                study = stack.enter_context(opening.opened(config, space))
+            for process in processes.of_trial(study.directory / "trials"):
+                processes.end(process)  # of a driver that was killed together with its warm parent
+            code = _watch(config, study, lambda view: backend.run(study, workers, view), conclude)
+            return Ended(directory=study.directory, code=code)
     finally:
         if workers:
             workers.close()

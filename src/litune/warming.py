@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,6 @@ from litune.space.space import Space
 from litune.workers import resources
 from litune.workers.parent import Message
 
-_SELDOM = 100_000  # new objects between two searches for garbage; importing torch makes a million, which stay
-
 
 def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
     """Return what makes a process ready for this config's trials, in two steps: classes checked, data loaded."""
@@ -26,13 +23,8 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
         from litune import checks
         from litune.targets import metrics
 
-        usual = gc.get_threshold()
-        gc.set_threshold(_SELDOM, *usual[1:])
-        try:
-            metrics.load()
-            return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}
-        finally:
-            gc.set_threshold(*usual)
+        metrics.load()
+        return {"problems": [vars(problem) for problem in checks.check_targets(config, space)]}
 
     def data() -> Message:
         from litune.space import fit

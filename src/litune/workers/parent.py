@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from litune import processes
+from litune import garbage, processes
 from litune.trial import FailureClass, Job
 from litune.workers import resources
 from litune.workers.child import base_config, failed
@@ -37,12 +37,11 @@ Warm = Callable[[], Message]  # run once in the new parent; what it returns is s
 
 def warmed(steps: Iterable[Warm]) -> Iterator[Message]:
     """Yield each step's answer; in the end all that they have imported and loaded is kept from every collection."""
-    gc.disable()  # importing torch makes a million objects that stay: to look for garbage among them takes a second
     metadata.entry_points = metadata.entry_points().select  # else each Trainer looks through all that is installed
-    for step in steps:
-        yield step()
+    with garbage.not_sought():
+        for step in steps:
+            yield step()
     gc.freeze()  # else a child's first collection writes to, and so copies, every page it shares
-    gc.enable()
 
 
 @dataclass
