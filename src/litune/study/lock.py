@@ -14,6 +14,7 @@ from pathlib import Path
 from litune.errors import Problem, StudyLocked
 
 FILE = "lock"
+SOMEBODY = "another driver at work on this run"
 _TRIES, _PAUSE = 3, 0.03  # seconds: is_held() holds it for a moment
 _open: set[int] = set()  # descriptors of the locks that this process holds
 
@@ -75,9 +76,14 @@ def holder(directory: Path) -> str:
     """Return who holds the run's lock, in words."""
     try:
         found = json.loads((directory / FILE).read_text())
-        return f"the driver with pid {found['pid']} on {found['host']} at work on this run"
+        return described(found["pid"], found["host"])
     except (OSError, ValueError, KeyError):
-        return "another driver at work on this run"
+        return SOMEBODY
+
+
+def described(pid: int, host: str) -> str:
+    """Return who is at work on a run, in words."""
+    return f"the driver with pid {pid} on {host} at work on this run"
 
 
 def _problem(directory: Path) -> Problem:

@@ -15,7 +15,7 @@ from litune.config import config as configs
 from litune.errors import InputError, Problem
 from litune.parallelism import devices_a_trial, gpus_of, parallel_of
 from litune.space.space import Space
-from litune.study import database, description, earlier_runs, identity, lock
+from litune.study import database, description, earlier_runs, identity, lock, postgresql_lock
 from litune.study import ledger as ledgers
 from litune.study.study import Study
 
@@ -38,7 +38,8 @@ def opened(config: DictConfig, space: Space) -> Iterator[Study]:
     """Hold the run's lock and its study, made anew or continued; StudyChanged where it was made as another search."""
     directory = directory_of(config, space)
     make(directory / "trials", config)
-    with _named(directory), lock.held(directory):
+    url = ledgers.storage_url(directory, config.search.storage)
+    with _named(directory), lock.held(directory), postgresql_lock.held(url, directory.name):
         study = _open(config, space, directory)
         try:
             yield study
