@@ -32,7 +32,7 @@ def threads_of(config: DictConfig) -> int:
     return config.search.threads or max(1, resources.cores() // parallel_of(config))
 
 
-def gpus_of(trainer: DictConfig) -> list[int]:
+def gpus_of(trainer: DictConfig) -> list[str]:
     """Return the GPUs that the trials share, by the section `trainer`: those of the list, if `devices` is one."""
     found = resources.gpus() if trainer.accelerator in ("auto", "gpu", "cuda") else []
     if not isinstance(trainer.devices, ListConfig):

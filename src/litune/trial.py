@@ -119,7 +119,7 @@ class Job:
     checkpoint: str | None = None
     timeout: float | None = None
     memory_gb: float | None = None
-    devices: tuple[int, ...] | None = None
+    devices: tuple[str, ...] | None = None  # GPUs, as CUDA_VISIBLE_DEVICES names them
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as JSON values."""

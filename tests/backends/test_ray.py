@@ -331,7 +331,7 @@ class TestNative:
 def test_a_trial_holds_as_many_gpus_as_it_trains_on(devices, parallel, held, monkeypatch, capsys):
     from litune.backends.ray import checks
 
-    monkeypatch.setattr("litune.workers.resources.gpus", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr("litune.workers.resources.gpus", lambda: [*"0123"])
     monkeypatch.chdir(PROJECT)
     words = ["experiment=tiny", "backend=ray", "trainer.accelerator=auto", f"trainer.devices={devices}"]
     words += [f"search.parallel={parallel}"]

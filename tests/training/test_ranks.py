@@ -83,22 +83,32 @@ def test_the_drivers_own_process_takes_one_device(tmp_path):
 
 
 def test_gpus_are_shared_out_so_many_to_a_trial(tmp_path, monkeypatch):
-    monkeypatch.setattr("litune.workers.resources.gpus", lambda: [0, 1, 2, 3, 4])
+    monkeypatch.setattr("litune.workers.resources.gpus", lambda: [*"01234"])
     monkeypatch.chdir(PROJECT)
     config = compose(["experiment=own", "trainer.devices=2", "trainer.accelerator=gpu", "search.parallel=null"]).config
     config = configs.replaced(config, {"search.runs": str(tmp_path), "name": "run"})
     with opening.opened(config, checks.load_space(config)) as study:
         assert study.parallel == 2
-        assert [study.ask().devices for _ in range(2)] == [(0, 1), (2, 3)]
+        assert [study.ask().devices for _ in range(2)] == [("0", "1"), ("2", "3")]
         study.tell(0, Outcome(state=TrialState.COMPLETE, score=0.5, history={1: 0.5}))
-        assert study.ask().devices == (0, 1)
+        assert study.ask().devices == ("0", "1")
 
 
 @pytest.mark.parametrize(
     ("nodes", "visible", "found"),
-    [("3", None, [0]), ("13", None, [0, 1]), ("3", "0", [0]), ("3", "3", []), ("0123", "2, 1", [2, 1]), ("", "0", [])],
+    [
+        ("3", None, ["0"]),
+        ("13", None, ["0", "1"]),
+        ("3", "0", ["0"]),
+        ("3", "3", []),
+        ("0123", "2, 1", ["2", "1"]),
+        ("0123", "2,-1,1", ["2"]),
+        ("", "0", []),
+        ("0", "MIG-8cd9ae0f", ["MIG-8cd9ae0f"]),
+        ("01", "GPU-5d1c,GPU-8cd9", ["GPU-5d1c", "GPU-8cd9"]),
+    ],
 )
-def test_gpus_are_numbered_as_cuda_numbers_those_that_are_there(nodes, visible, found, monkeypatch):
+def test_gpus_have_the_names_that_cuda_has_for_those_that_are_there(nodes, visible, found, monkeypatch):
     files = [Path(f"/dev/nvidia{node}") for node in nodes]
     monkeypatch.setattr(Path, "glob", lambda place, _pattern: iter(files if str(place) == "/dev" else []))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -113,7 +123,7 @@ import os
 import litune
 from litune.workers import resources
 
-resources.gpus = lambda: [4, 6]
+resources.gpus = lambda: ["4", "6"]
 
 
 def seen(params, trial):
@@ -133,7 +143,7 @@ def test_a_list_of_gpus_is_shared_out_and_counted_from_0_in_the_trial(tmp_path, 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "6.0"
     assert configs.load(tmp_path / "runs" / "it" / "trials" / "0000" / "config.yaml").trainer.devices == [0]
-    monkeypatch.setattr("litune.workers.resources.gpus", lambda: [4, 6])
+    monkeypatch.setattr("litune.workers.resources.gpus", lambda: ["4", "6"])
     for devices in ([0, 2], [2]):
         words = ["experiment=digits_mlp", "trainer.accelerator=auto", f"trainer.devices={devices}"]
         said = [str(problem) for problem in checks.check(compose(words).config, None)]

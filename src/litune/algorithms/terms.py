@@ -57,7 +57,7 @@ class Execution:
     trial_timeout: float | None = None
     timeout: float | None = None
     memory_gb: float | None = None
-    devices: tuple[int, ...] = ()  # the GPUs to share out, so many to a trial
+    devices: tuple[str, ...] = ()  # the GPUs to share out, so many to a trial
     devices_a_trial: int = 1
     retries: Mapping[str, int] = field(default_factory=dict)
     equal_failures: int = 0

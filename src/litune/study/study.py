@@ -247,12 +247,14 @@ class Study:
         self.running[row.number] = job
         return job
 
-    def _free_devices(self) -> tuple[int, ...] | None:
-        if not self.execution.devices:
+    def _free_devices(self) -> tuple[str, ...] | None:
+        """Return the devices that fewest trials use, in their own order."""
+        devices = self.execution.devices
+        if not devices:
             return None
         used = Counter(device for job in self.running.values() for device in job.devices or ())
-        freest = sorted(self.execution.devices, key=lambda device: (used[device], device))
-        return tuple(sorted(freest[: self.execution.devices_a_trial]))
+        freest = sorted(devices, key=lambda device: used[device])[: self.execution.devices_a_trial]
+        return tuple(sorted(freest, key=devices.index))
 
     def _drop_checkpoints(self) -> None:
         ended = (row for row in self.rows.values() if row.ended)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import resource
 import signal
@@ -36,18 +37,24 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def gpus() -> list[int]:
+def gpus() -> list[str]:
     """Return the NVIDIA GPUs that may be used, without asking CUDA (a fork must find it untouched).
 
-    They are numbered as CUDA does: 0, 1, ... of those that are there, whatever the numbers of their devices, of which a
-    container may have been given /dev/nvidia3 alone.
+    They have CUDA's names (CUDA C++ Programming Guide, CUDA Environment Variables): UUIDs where CUDA_VISIBLE_DEVICES
+    has them, as for a part of a GPU; else 0, 1, ... of those that are there, whatever the numbers of their devices, of
+    which a container may have been given /dev/nvidia3 alone.
     """
     present = sum(node.name[6:].isdigit() for node in Path("/dev").glob("nvidia[0-9]*"))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return list(range(present))
+        return [str(number) for number in range(present)]
     wanted = [part.strip() for part in visible.split(",")]
-    return [int(part) for part in wanted if part.isdigit() and int(part) < present]
+    known = itertools.takewhile(lambda part: _is_there(part, present), wanted)  # CUDA reads no further either
+    return list(known)
+
+
+def _is_there(name: str, present: int) -> bool:
+    return int(name) < present if name.isdecimal() else name.startswith(("GPU-", "MIG-")) and present > 0
 
 
 def use_threads(threads: int) -> None:
@@ -75,10 +82,10 @@ def rest_threads() -> None:
             pause(_OMP_PAUSE_HARD)
 
 
-def use_devices(devices: tuple[int, ...] | None) -> None:
+def use_devices(devices: tuple[str, ...] | None) -> None:
     """Show this process only those GPUs; None leaves things as they are."""
     if devices is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for device in devices)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
 
 
 def use_memory(gigabytes: float | None) -> None:

@@ -72,8 +72,8 @@ def _job(data: Mapping[str, Any], config: Mapping[str, Any]) -> Job:
     return replace(job, number=number, directory=directory, params=params, devices=_devices())
 
 
-def _devices() -> tuple[int, ...] | None:
-    found = tuple(int(device) for device in get_gpu_ids())
+def _devices() -> tuple[str, ...] | None:
+    found = tuple(str(device) for device in get_gpu_ids())
     return found or None
 
 
