@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from litune import backends
 from litune.config import config as configs
 from litune.config import from_python, interpolations
-from litune.config.schema import Config, SearchConfig
+from litune.config.schema import GROUPS, Config, SearchConfig
 from litune.errors import InputError, Problem, SearchFailed, nearest
 from litune.space import space_file
 from litune.space.parameters import Categorical, Float, Int, Normal, Parameter
@@ -66,13 +66,14 @@ def search(
         got = f"a search while {locate.importing()} is imported"
         raise InputError(Problem(where=WHERE, got=got, expected="one when the script is run", cure=cure))
     asked: dict[str, Any] = {"objective": {"mode": mode}, "search": {"trials": trials}}
-    asked["backend"] = {"name": backend} if isinstance(backend, str) else dict(backend)
+    problems: list[Problem] = []
+    asked["backend"] = {"name": backend} if isinstance(backend, str) else _section("backend", backend, problems)
     names: list[str] = []
-    problems = _options(options, asked)
+    _options(options, asked, problems)
     given = [(functions.SECTION, function, None), ("model", model, model_args), ("data", data, data_args)]
     for key, target, arguments in given:
         if target is not None:
-            asked[key] = {**asked.get(key, {}), TARGET: target, **(arguments or {})}
+            asked[key] = {**asked.get(key, {}), TARGET: target, **_section(f"{key}_args", arguments or {}, problems)}
         elif arguments:
             problems.append(Problem(key=f"{key}_args", got=repr(dict(arguments)), expected=f"nothing without {key}"))
     for key in (functions.SECTION, "model", "data", *_BUILT):
@@ -109,14 +110,27 @@ def _found(config: DictConfig, space: Space) -> SearchResult:
 
     result = SearchResult(ended.directory)
     if ended.code:
-        message = next(row.failure.message for row in result.rows if row.failure)
-        raise SearchFailed(f"no trial was completed; the first failure: {message}")
+        number, failure = next((row.number, row.failure) for row in result.rows if row.failure)
+        why = f"trial {number} failed first: {failure.kind.value}: {failure.message.splitlines()[-1].rstrip('.')}"
+        raise SearchFailed(f"no trial was completed; {why}; its log is in {ended.directory}/trials/{number:04d}")
     return result
 
 
-def _options(options: Mapping[str, Any], asked: dict[str, Any]) -> list[Problem]:
-    """Put each option where the config has it; return those that have no place there."""
-    problems = []
+def _section(key: str, value: Any, problems: list[Problem]) -> dict[str, Any]:
+    """Return a section of the config; a class alone is the section that names it."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, type):
+        return {TARGET: value}
+    cure = f"{key}=None for none" if value is False else ""
+    expected = "{NAME: {'_target_': CLASS, ...}, ...}" if key in GROUPS else "a section: {KEY: VALUE, ...}"
+    problems.append(Problem(key=key, got=repr(value), expected=expected, cure=cure))
+    return {}
+
+
+def _options(options: Mapping[str, Any], asked: dict[str, Any], problems: list[Problem]) -> None:
+    """Put each option where the config has it; `problems` takes up those that have no place there."""
+    schema = configs.schema()
     for name, value in options.items():
         first = name.partition(".")[0]
         place = "search" if name in _SEARCH else None
@@ -128,23 +142,23 @@ def _options(options: Mapping[str, Any], asked: dict[str, Any]) -> list[Problem]
             expected = "an argument, a field of search, or a section of the config"
             near = nearest(name, known)
             problems.append(Problem(key=name, got="an unknown argument", expected=expected, nearest=near))
-        elif isinstance(value, Mapping) and name in asked:
-            asked[name] = {**asked[name], **value}
+        elif name == first and value is not None and isinstance(schema._get_node(name), DictConfig):
+            asked[name] = {**asked.get(name, {}), **_section(name, value, problems)}
         else:
             asked.update(_with(asked, name.split("."), value))
-    return problems
 
 
 def _with(section: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
     """Return the section with the value in its place; what the caller gave stays as it is."""
     first, *rest = path
-    return {**section, first: _with(section.get(first, {}), rest, value) if rest else value}
+    if not rest:
+        return {**section, first: value}
+    inner = section.get(first)
+    return {**section, first: _with(inner if isinstance(inner, Mapping) else {}, rest, value)}
 
 
 def _by_name(value: Any, key: str, names: list[str], problems: list[Problem]) -> Any:
     """Return the value with each class or function replaced by its dotted name, which `names` takes up."""
-    if isinstance(value, type) and key in _BUILT:
-        value = {TARGET: value}
     if isinstance(value, Mapping):
         return {name: _by_name(item, f"{key}.{name}", names, problems) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -215,6 +229,8 @@ def _spec(value: Any) -> Any:
 
 def _config(asked: Mapping[str, Any], problems: list[Problem]) -> DictConfig | None:
     name = str(asked["backend"].get("name"))
+    if any(problem.key == "backend" for problem in problems):
+        return None
     if name not in backends.names():
         expected = f"one of {', '.join(backends.names())}"
         near = nearest(name, backends.names())

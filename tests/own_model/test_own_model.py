@@ -193,6 +193,14 @@ def one_argument(params):
         ),
         ({"space": {"x": [1, 2]}, "seed": "${oc.env:NO_SUCH}"}, ["seed: got ${oc.env:NO_SUCH}; expected an interpol"]),
         ({"space": {"x": [1, 2]}, "data_args": {"window": 3}}, ["data_args: ", "expected nothing without data"]),
+        (
+            {"space": {"x": [1, 2]}, "trainer": 3, "trainer.max_epochs": 2, "objective": 4, "backend": 5},
+            ["trainer: got 3; expected a section", "objective: got 4; expected a section", "backend: got 5"],
+        ),
+        (
+            {"space": {"x": [1, 2]}, "callbacks": [object()], "logger": False},
+            ["callbacks: got [<object", "expected {NAME: {'_target_'", "logger: got False", "logger=None for none"],
+        ),
         ({"space": {"x": [1, 2]}, "mode": "up", "parallel": 0}, ["objective.mode: got 'up'", "search.parallel: got 0"]),
     ],
 )
