@@ -24,6 +24,7 @@ from scipy.special import log_ndtr
 
 from litune import blas
 from litune.algorithms import curves
+from litune.algorithms.candidates import Batch, Candidates, Listed, Sampled, evenly, key_of
 from litune.algorithms.curves import Array, Points
 from litune.algorithms.decision import Decision, Run
 from litune.algorithms.features import Features
@@ -33,13 +34,25 @@ from litune.seeds import stream
 from litune.space.space import Space
 
 _ENUMERATED = 1000  # a grid up to this size is a list of candidates
-_TRIES = 1000  # random params of a larger space, before it counts as used up, or its grid is looked through
+_LEADERS = 5  # the best trials, near whose params new ones are tried
 Predict = Callable[[Points], tuple[Array, Array]]  # mean and deviation of curves
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What was tuned; docs/decisions/freeze-thaw-rounds.md says how."""
+    """What was tuned; docs/decisions/freeze-thaw-rounds.md says how.
+
+    first, growth       a new trial's first leg ends at step `first`, each further one `growth` times as far as before
+    design              trials that fill the space evenly, before the model is asked
+    share, screening    the share of decisions by promotion, and of those that screen
+    kept, fitted        observations that the model predicts from; those of them that its hyperparameters are fitted to
+    fit_steps           of L-BFGS
+    fresh, near         new params compared with the trials; the share of them that are near the best trials
+    margin              over the best value, which a trial is to beat: 10 to a random power in this range
+    screened            new params compared when screening
+    curiosity           weight of the deviation when screening: 10 to a random power in this range
+    ending              in full trainings: with less left to spend no decision screens
+    """
 
     growth: float = 1.4
     share: float = 0.1
@@ -52,7 +65,7 @@ class Settings:
     margin: tuple[float, float] = (-4.0, -1.0)
     near: float = 0.5
     screening: float = 0.45
-    ending: float = 1.0  # trainings; with less left to spend none is started by screening
+    ending: float = 1.0
     screened: int = 1000
     curiosity: tuple[float, float] = (-1.0, -0.3)
 
@@ -84,16 +97,18 @@ class Thaw:
         candidates: Sequence[Mapping[str, Any]] | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self.space, self.seed, self.steps = space, seed, steps
+        self.seed, self.steps = seed, steps
         self.settings = settings or Settings()
         self._ladder = rungs(steps)
         self._features = Features(space)
         self._rows: list[Array] = []
         if candidates is None and (size := space.grid_size()) is not None and size <= _ENUMERATED:
             candidates = [space.grid(place) for place in range(size)]
-        self._candidates = None if candidates is None else list(candidates)
-        self._names = [_key(params) for params in candidates or ()]
-        self._pool = None if candidates is None else np.stack([self._features.of(params) for params in candidates])
+        self._candidates: Candidates
+        if candidates is None:
+            self._candidates = Sampled(self._features, space)
+        else:
+            self._candidates = Listed(self._features, candidates)
 
     def decide(self, number: int, runs: Sequence[Run], left: float = math.inf) -> Decision | None:
         """Return decision `number`, given every trial so far in order, with `left` steps to spend.
@@ -102,75 +117,37 @@ class Thaw:
         """
         rng = np.random.default_rng(stream(self.seed, number))
         settings = self.settings
+        taken = {key_of(run.params) for run in runs}
         seen = sum(1 for run in runs if run.curve)
         if len(runs) < settings.design or seen < 2:
-            params = self._designed(len(runs), runs, rng)
-            if params is not None:
+            point = evenly(len(runs), self._features.drawn, self.seed)
+            if (params := self._candidates.nearest(point, taken, rng)) is not None:
                 return self._begin(params, left, "design")
             if not seen:
                 return None
         coin = rng.random()
-        if coin < settings.share:
-            risen = promote(runs, self._ladder)
-            if risen is not None:
-                index, rung = risen
-                return self._go_on(index, runs, left, "promotion", rung)
-        screening = coin >= 1.0 - settings.screening and left >= settings.ending * self.steps
+        if coin < settings.share and (risen := promote(runs, self._ladder)) is not None:
+            index, rung = risen
+            return self._go_on(index, runs, left, "promotion", rung)
         with blas.limit(1):
-            return self._model(rng, runs, left, screening=screening)
+            belief = self._fitted(rng, runs)
+            if coin >= 1.0 - settings.screening and left >= settings.ending * self.steps:
+                batch = self._candidates.anywhere(settings.screened, taken, rng)
+                if (params := self._screened(rng, batch, belief.predict)) is not None:
+                    return self._begin(params, left, "screening")
+            near = int(settings.fresh * settings.near)
+            batch = self._candidates.around(_leaders(runs, belief), settings.fresh, near, taken, rng)
+            return self._likeliest(rng, runs, left, belief, batch)
 
     def _begin(self, params: Mapping[str, Any], left: float, why: str) -> Decision:
-        return Decision(
-            trial=None, params=params, until=int(max(1, min(self.settings.first, self.steps, left))), why=why
-        )
+        until = int(max(1, min(self.settings.first, self.steps, left)))
+        return Decision(trial=None, params=params, until=until, why=why)
 
     def _go_on(self, index: int, runs: Sequence[Run], left: float, why: str, until: int | None = None) -> Decision:
         reached = runs[index].reached
         grown = max(reached + 1, math.ceil(self.settings.growth * reached))
-        return Decision(
-            trial=index, params=None, until=int(min(until or grown, self.steps, reached + max(left, 1))), why=why
-        )
-
-    def _designed(self, number: int, runs: Sequence[Run], rng: np.random.Generator) -> Mapping[str, Any] | None:
-        """Return the middle of the space, then a shifted sequence that fills it evenly."""
-        if number == 0:
-            unit = np.full(self._features.drawn, 0.5)
-        else:
-            shift = np.random.default_rng(stream(self.seed, -1)).random(self._features.drawn)
-            unit = (shift + number * spread_steps(self._features.drawn)) % 1.0
-        return self._unseen(unit[None, :], runs, rng)
-
-    def _unseen(self, units: Array, runs: Sequence[Run], rng: np.random.Generator) -> Mapping[str, Any] | None:
-        """Return the params of the first row that no trial has, or the candidate nearest to it; random ones at need.
-
-        None if there are no others.
-        """
-        taken = {_key(run.params) for run in runs}
-        if self._candidates is not None and self._pool is not None:
-            free = self._free(taken)
-            if not len(free):
-                return None
-            distance = ((self._pool[free] - self._features.from_units(units[:1])) ** 2).sum(1)
-            nearest: Mapping[str, Any] = self._candidates[free[int(np.argmin(distance))]]
-            return nearest
-        for _ in range(1 + _TRIES // len(units)):
-            for unit in units:
-                params = self._features.params(unit)
-                if _key(params) not in taken:
-                    return params
-            units = rng.random(units.shape)
-        grid = (self.space.grid(place) for place in range(self.space.grid_size() or 0))
-        return next((params for params in grid if _key(params) not in taken), None)
-
-    def _free(self, taken: set[str]) -> Indices:
-        """Return the candidates that are not taken."""
-        return np.array([index for index, name in enumerate(self._names) if name not in taken], dtype=np.int64)
-
-    def _model(self, rng: np.random.Generator, runs: Sequence[Run], left: float, *, screening: bool) -> Decision | None:
-        belief = self._fitted(rng, runs)
-        if screening and (params := self._screened(rng, runs, belief.predict)) is not None:
-            return self._begin(params, left, "screening")
-        return self._likeliest(rng, runs, left, belief)
+        until = int(min(until or grown, self.steps, reached + max(left, 1)))
+        return Decision(trial=index, params=None, until=until, why=why)
 
     def _fitted(self, rng: np.random.Generator, runs: Sequence[Run]) -> _Belief:
         """Fit the process to what the trials have shown, with the ends of legs in flight pending."""
@@ -192,88 +169,46 @@ class Thaw:
         predict = partial(curves.predict, theta, at, score, pending=pending)
         return _Belief(rows=rows, trial=trial, score=score, incumbent=incumbent, predict=predict)
 
+    def _screened(self, rng: np.random.Generator, batch: Batch, predict: Predict) -> Mapping[str, Any] | None:
+        """Return new params by their predicted end plus a little of its deviation; None if there are none."""
+        x = batch.rows
+        if not len(x):
+            return None
+        mean, deviation = predict(Points(x=x, tau=np.ones(len(x)), trial=np.full(len(x), -1)))
+        worth = mean + 10.0 ** rng.uniform(*self.settings.curiosity) * deviation
+        return batch.pick(np.argsort(-worth, kind="stable"))
+
     def _likeliest(
-        self, rng: np.random.Generator, runs: Sequence[Run], left: float, belief: _Belief
+        self, rng: np.random.Generator, runs: Sequence[Run], left: float, belief: _Belief, fresh: Batch
     ) -> Decision | None:
         """Continue the trial, or start the new one, that is likeliest to beat the best value; None if there is none."""
         open_ = [index for index, run in enumerate(runs) if run.open(self.steps)]
-        fresh, units = self._fresh(rng, runs, belief.trial, belief.score)
-        if not open_ and not len(fresh):
+        if not open_ and not len(fresh.rows):
             return None
-        reached = np.array([runs[index].reached for index in open_] + [0] * len(fresh))
+        reached = np.array([runs[index].reached for index in open_] + [0] * len(fresh.rows))
         target = np.minimum(reached + max(1, int(min(self.steps, left))), self.steps)
         queries = Points(
-            x=np.concatenate([belief.rows[open_], fresh]) if open_ else fresh,
+            x=np.concatenate([belief.rows[open_], fresh.rows]) if open_ else fresh.rows,
             tau=self._tau(target),
-            trial=np.concatenate([np.array(open_, dtype=np.int64), np.full(len(fresh), -1)]),
+            trial=np.concatenate([np.array(open_, dtype=np.int64), np.full(len(fresh.rows), -1)]),
         )
         mean, deviation = belief.predict(queries)
         margin = 10.0 ** rng.uniform(*self.settings.margin)
         gain = log_ndtr((mean - belief.incumbent - margin) / deviation)
         order = np.argsort(-gain, kind="stable")
-        chosen = [int(index) - len(open_) for index in order if index >= len(open_)]
-        if order[0] >= len(open_) and (params := self._first(units[chosen], runs, rng)) is not None:
+        new = order[order >= len(open_)] - len(open_)
+        if order[0] >= len(open_) and (params := fresh.pick(new)) is not None:
             return self._begin(params, left, "model")
         best = next((int(index) for index in order if index < len(open_)), None)
         return None if best is None else self._go_on(open_[best], runs, left, "model")
-
-    def _screened(self, rng: np.random.Generator, runs: Sequence[Run], predict: Predict) -> Mapping[str, Any] | None:
-        """Return new params from all over the space, by the predicted end plus a little of its deviation."""
-        x, units = self._anywhere(rng, runs, self.settings.screened)
-        if not len(x):
-            return None
-        mean, deviation = predict(Points(x=x, tau=np.ones(len(x)), trial=np.full(len(x), -1)))
-        worth = mean + 10.0 ** rng.uniform(*self.settings.curiosity) * deviation
-        return self._first(units[np.argsort(-worth, kind="stable")], runs, rng)
-
-    def _first(self, units: Array, runs: Sequence[Run], rng: np.random.Generator) -> Mapping[str, Any] | None:
-        """Return the params of the first row, of `_anywhere`, that no trial has; None if none is left."""
-        if self._candidates is not None:
-            return self._candidates[int(units[0, 0])]
-        return self._unseen(units, runs, rng)
 
     def _tau(self, step: Any) -> Array:
         tau: Array = np.log1p(step) / math.log1p(self.steps)
         return tau
 
-    def _fresh(
-        self, rng: np.random.Generator, runs: Sequence[Run], trial: Indices, score: Array
-    ) -> tuple[Array, Array]:
-        """Return `_anywhere`'s params for new trials, in a space without a list a part of them near the best trials."""
-        if self._candidates is not None:
-            return self._anywhere(rng, runs, 2 * self.settings.fresh)
-        near = int(self.settings.fresh * self.settings.near)
-        _, units = self._anywhere(rng, runs, self.settings.fresh)
-        best = np.full(len(runs), -np.inf)
-        np.maximum.at(best, trial, score)
-        top = np.argsort(-best, kind="stable")[:5]
-        parents = np.stack([self._features.unit(runs[index].params) for index in rng.choice(top, near)])
-        moved = np.clip(
-            parents + rng.standard_normal(parents.shape) * 10 ** rng.uniform(-2, -0.5, (near, 1)), 0, 1 - 1e-9
-        )
-        keep = rng.random(parents.shape) < 0.5
-        units[:near] = np.where(keep, parents, moved)
-        return self._features.from_units(units), units
 
-    def _anywhere(self, rng: np.random.Generator, runs: Sequence[Run], count: int) -> tuple[Array, Array]:
-        """Return at most `count` params for new trials: features, and units (or the index among the candidates)."""
-        if self._pool is not None:
-            free = self._free({_key(run.params) for run in runs})
-            if len(free) > count:
-                free = np.sort(rng.choice(free, count, replace=False))
-            return self._pool[free], free[:, None].astype(float)
-        units = rng.random((count, self._features.drawn))
-        return self._features.from_units(units), units
-
-
-def _key(params: Mapping[str, Any]) -> str:
-    return repr(sorted(params.items()))
-
-
-def spread_steps(dimensions: int) -> Array:
-    """Return the steps of a sequence that fills the unit cube evenly (M. Roberts' generalised golden ratio)."""
-    ratio = 2.0
-    for _ in range(64):
-        ratio = (1.0 + ratio) ** (1.0 / (dimensions + 1))
-    steps: Array = ratio ** -np.arange(1.0, dimensions + 1)
-    return steps
+def _leaders(runs: Sequence[Run], belief: _Belief) -> list[Mapping[str, Any]]:
+    """Return the params of the trials with the best scores."""
+    best = np.full(len(runs), -np.inf)
+    np.maximum.at(best, belief.trial, belief.score)
+    return [runs[index].params for index in np.argsort(-best, kind="stable")[:_LEADERS]]
