@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from litune.space.space import Space
 
 Array = NDArray[np.float64]
+_ONE_HOT = 0.7  # in the column of an option: two options are then about as far apart as the two ends of a number
+_ONE_OF_TWO = 0.5  # where there are two options only
 
 
 class Features:
@@ -43,39 +45,30 @@ class Features:
     def from_units(self, units: Array) -> Array:
         """Return the rows of features (n, features) of uniform numbers (n, drawn)."""
         columns: list[Array] = []
-        active: dict[str, Any] = {}
-        order = list(self.space.parameters)
+        active: dict[str, NDArray[np.bool_]] = {}
+        levels: dict[str, Array] = {}  # which of its levels a choice or whole number has
         for place, (key, parameter) in enumerate(self.space.parameters.items()):
-            condition = self.space.conditions.get(key)
-            latent = parameter.latent
-            column = units[:, place]
+            latent, column = parameter.latent, units[:, place]
             if latent.kind != "float":
-                levels = int(latent.high - latent.low) + 1
-                level = np.minimum(np.floor(column * levels), levels - 1)
-                column = level / (levels - 1) if latent.kind == "int" and levels > 1 else level
+                column = levels[key] = np.minimum(np.floor(column * latent.levels), latent.levels - 1)
             on = np.ones(len(units), dtype=bool)
-            if condition is not None:
-                parent = self.space.parameters[condition[0]]
-                option = next(i for i, value in enumerate(parent.grid() or ()) if value == condition[1])
-                levels = len(parent.grid() or ())
-                on = active[condition[0]] & (
-                    np.floor(units[:, order.index(condition[0])] * levels).clip(0, levels - 1) == option
-                )
+            if condition := self.space.conditions.get(key):
+                chooser, option = condition
+                options = self.space.parameters[chooser].grid() or ()
+                on = active[chooser] & (levels[chooser] == options.index(option))
             active[key] = on
             if latent.kind == "index":
-                count = int(latent.high) + 1
-                hot = (column[:, None] == np.arange(count)[None, :]) * (0.7 if count > 2 else 0.5)
-                columns += list((hot * on[:, None]).T)
+                hot = column[:, None] == np.arange(latent.levels)[None, :]
+                columns += list((hot * (_ONE_HOT if latent.levels > 2 else _ONE_OF_TWO) * on[:, None]).T)
             else:
-                columns.append(np.where(on, column, 0.5))
-        rows: Array = np.stack(columns, axis=1)
-        return rows
+                number = column / (latent.levels - 1) if latent.kind == "int" and latent.levels > 1 else column
+                columns.append(np.where(on, number, 0.5))
+        return np.stack(columns, axis=1)
 
     def _latent(self, key: str, unit: float) -> float:
         latent = self.space.parameters[key].latent
         if latent.kind != "float":
-            levels = int(latent.high - latent.low) + 1
-            return int(latent.low) + min(int(unit * levels), levels - 1)
+            return int(latent.low) + min(int(unit * latent.levels), latent.levels - 1)
         if latent.log:
             return math.exp(math.log(latent.low) + unit * (math.log(latent.high) - math.log(latent.low)))
         return latent.low + unit * (latent.high - latent.low)
@@ -83,7 +76,7 @@ class Features:
     def _place(self, key: str, value: float) -> float:
         latent = self.space.parameters[key].latent
         if latent.kind != "float":
-            return (value - latent.low + 0.5) / (latent.high - latent.low + 1)
+            return (value - latent.low + 0.5) / latent.levels
         if latent.high == latent.low:
             return 0.5
         if latent.log:

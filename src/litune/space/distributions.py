@@ -22,7 +22,7 @@ def distribution(latent: Latent) -> BaseDistribution:
         return FloatDistribution(latent.low, latent.high, log=latent.log)
     if latent.kind == "int":
         return IntDistribution(int(latent.low), int(latent.high))
-    return CategoricalDistribution(range(int(latent.high) + 1))
+    return CategoricalDistribution(range(latent.levels))
 
 
 def optuna_params(space: Space, params: Mapping[str, Any]) -> dict[str, tuple[BaseDistribution, Any]]:
@@ -56,7 +56,7 @@ def drawn(space: Space, trial: optuna.Trial) -> dict[str, Any]:
             return trial.suggest_float(key, latent.low, latent.high, log=latent.log)
         if latent.kind == "int":
             return trial.suggest_int(key, int(latent.low), int(latent.high))
-        return trial.suggest_categorical(key, range(int(latent.high) + 1))
+        return trial.suggest_categorical(key, range(latent.levels))
 
     return space.draw(draw)
 

@@ -29,6 +29,11 @@ class Latent:
     high: float
     log: bool = False
 
+    @property
+    def levels(self) -> int:
+        """How many whole numbers there are from low to high: those that an `int` or an `index` takes."""
+        return int(self.high - self.low) + 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Float:

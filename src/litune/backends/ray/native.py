@@ -107,7 +107,7 @@ def domains(space: Space) -> dict[str, Any]:
         elif latent.kind == "int":
             drawn[key] = tune.randint(int(latent.low), int(latent.high) + 1)
         else:
-            drawn[key] = tune.choice(list(range(int(latent.high) + 1)))
+            drawn[key] = tune.choice(list(range(latent.levels)))
     return drawn
 
 
