@@ -13,7 +13,7 @@ pytest.importorskip("nni")
 import nni_node
 import psutil
 
-from litune.backends.nni import checks, env, launch, rest, wire
+from litune.backends.nni import checks, env, launch, nnictl_file, rest, wire
 from litune.config import compose
 from litune.space import space_file
 
@@ -42,7 +42,7 @@ def problems_of(tmp_path: Path, *changes: tuple[str, str]) -> str:
         text = text.replace(old, new)
     path = tmp_path / "nni.yml"
     path.write_text(text)
-    return "\n".join(str(problem) for problem in checks.check_file(path))
+    return "\n".join(str(problem) for problem in nnictl_file.check(path))
 
 
 def test_a_good_file_has_no_problems(tmp_path):

@@ -176,9 +176,9 @@ def _nni_env(_options: argparse.Namespace) -> int:
 
 
 def _nni_check(options: argparse.Namespace) -> int:
-    from litune.backends.nni import checks
+    from litune.backends.nni import nnictl_file
 
-    if problems := checks.check_file(options.file):
+    if problems := nnictl_file.check(options.file):
         raise InputError(problems)
     print(f"{options.file}: nothing wrong found")
     return 0

@@ -8,7 +8,9 @@ drivers.py     the driver of an experiment that nnictl started
 driverless.py  a trial of nnictl's without a driver
 wire.py        JSON lines over the run's Unix socket
 rest.py        the manager's HTTP interface, as trials use it
-checks.py      what NNI accepts silently, found before it starts
+algorithms.py  NNI's tuners and assessors: which of them work, and how a config gives one
+checks.py      what NNI would accept silently of a search, found before it starts
+nnictl_file.py the same of a config file of nnictl's
 env.py         the variable that loads loopback.js
 """
 

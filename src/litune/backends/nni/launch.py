@@ -19,9 +19,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litune.backends.nni import env, wire
+from litune.backends.nni import algorithms, env, wire
 from litune.backends.nni.rest import Manager
-from litune.config import config as configs
 from litune.errors import SearchFailed
 from litune.parallelism import LAG, parallel_of
 from litune.space.space import Space
@@ -30,9 +29,6 @@ from litune.steps import trials_in_all
 from litune.workers.resources import kill_group
 
 FIRST_PORT = 8080
-DIRECTIONS = {"max": "maximize", "min": "minimize"}
-DIRECTED = {"tpe": "minimize", "evolution": "maximize", "medianstop": "maximize"}  # what has a direction: its default
-SECTION = ("name", "classArgs")  # the keys of a tuner or assessor that is given with its arguments
 FOLDER = "nni"  # NNI's own files in the run directory
 _GRACE = 2.0  # seconds for the manager to close its database
 _PATIENCE = 30  # seconds for the manager to come up; NNI itself gives it three, too few on a busy machine
@@ -164,18 +160,10 @@ def _algorithm(given: Any, mode: str) -> Any:
 
     if not given:
         return None
-    name, arguments = named(given)
-    if name.lower() in DIRECTED:
-        arguments.setdefault("optimize_mode", DIRECTIONS[mode])
+    name, arguments = algorithms.named(given)
+    if name.lower() in algorithms.DIRECTED:
+        arguments.setdefault("optimize_mode", algorithms.DIRECTIONS[mode])
     return AlgorithmConfig(name=name, class_args=arguments)
-
-
-def named(given: Any) -> tuple[str, dict[str, Any]]:
-    """Return name and arguments of a tuner or assessor given as its name, or as {name: ..., classArgs: {...}}."""
-    if isinstance(given, str):
-        return given, {}
-    plain = configs.plain(given)
-    return str(plain.get("name")), dict(plain.get("classArgs") or {})
 
 
 @contextlib.contextmanager
