@@ -20,6 +20,7 @@ from litune.space import space_file
 from litune.space.parameters import Categorical, Float, Int, Normal, Parameter
 from litune.space.space import Space
 from litune.targets import functions, locate
+from litune.targets.importing import importing
 from litune.targets.signatures import TARGET
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def search(
     options       fields of `search` (pruner="median", parallel=2, runs="runs"), and sections and fields of the config:
                   seed=1, trainer={"max_epochs": 5}, optimizer={"_target_": torch.optim.Adam, "lr": 1e-3}
     """
-    if locate.importing():
+    if module := importing():
         cure = 'put the search below: if __name__ == "__main__":'
-        got = f"a search while {locate.importing()} is imported"
+        got = f"a search while {module} is imported"
         raise InputError(Problem(where=WHERE, got=got, expected="one when the script is run", cure=cure))
     asked: dict[str, Any] = {"objective": {"mode": mode}, "search": {"trials": trials}}
     problems: list[Problem] = []

@@ -42,10 +42,8 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
 
 
 def _data_problem(error: Exception) -> Problem:
-    from litune.targets.locate import is_own_file
+    from litune.targets.importing import own_frame
 
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if is_own_file(Path(frame.filename))]
-    place = (own or frames)[-1]
+    place = own_frame(traceback.extract_tb(error.__traceback__))
     where = f"{display_path(Path(place.filename))}:{place.lineno}"
     return Problem(where=where, key="data", got=f"{type(error).__name__}: {error}", expected="data that loads")
