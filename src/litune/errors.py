@@ -66,7 +66,6 @@ class MissingExtra(InputError):
     """An optional dependency is not installed."""
 
     def __init__(self, extra: str, needed_for: str) -> None:
-        self.extra = extra
         cure = f"install it with: pip install 'litune[{extra}]'"
         super().__init__(Problem(key=needed_for, got="a missing package", expected=f"the extra {extra!r}", cure=cure))
 

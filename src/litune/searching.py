@@ -133,11 +133,9 @@ def _options(options: Mapping[str, Any], asked: dict[str, Any], problems: list[P
     """Put each option where the config has it; `problems` takes up those that have no place there."""
     schema = configs.schema()
     for name, value in options.items():
-        first = name.partition(".")[0]
-        place = "search" if name in _SEARCH else None
-        if place:
-            asked[place][name] = value
-        elif first not in _SECTIONS:
+        if name in _SEARCH:
+            asked["search"][name] = value
+        elif name.partition(".")[0] not in _SECTIONS:
             known = [*inspect.signature(search).parameters, *_SEARCH, *_SECTIONS]
             known = [word for word in known if word not in ("options", "function")]
             expected = "an argument, a field of search, or a section of the config"

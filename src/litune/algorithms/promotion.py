@@ -15,11 +15,11 @@ from litune.algorithms.decision import Run
 REDUCTION_FACTOR = 3
 
 
-def rungs(steps: int, smallest: int = 1) -> list[int]:
-    """Return the steps at which trials rest: `steps` over powers of REDUCTION_FACTOR, from about `smallest` on."""
+def rungs(steps: int) -> list[int]:
+    """Return the steps at which trials rest: `steps` over powers of REDUCTION_FACTOR, rounded, from 1 on."""
     found = [steps]
-    while round(found[-1] / REDUCTION_FACTOR) >= max(smallest, 1) and round(found[-1] / REDUCTION_FACTOR) < found[-1]:
-        found.append(round(found[-1] / REDUCTION_FACTOR))
+    while lower := round(found[-1] / REDUCTION_FACTOR):
+        found.append(lower)
     return found[::-1]
 
 

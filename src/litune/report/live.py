@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from litune.report import notebook
-from litune.report.console import brief, describe, plain_console, sparkline
+from litune.report.console import brief, describe, sparkline
 from litune.report.progress import Progress, clock
 from litune.steps import step_name
 from litune.study.study import Study
@@ -25,8 +25,8 @@ _AROUND = 7  # lines of the picture that are not of a running trial
 class ConsoleView:
     """Show how a study stands; use it as a context manager around the search."""
 
-    def __init__(self, study: Study, console: Console | None = None) -> None:
-        self._study, self._console = study, console or plain_console()
+    def __init__(self, study: Study, console: Console) -> None:
+        self._study, self._console = study, console
         self._cell = notebook.Picture() if notebook.is_here() else None
         terminal = self._console.is_terminal and not self._console.is_dumb_terminal
         self._moving = terminal and not self._cell and "CI" not in os.environ

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def check(config: DictConfig) -> list[Problem]:
     try:
         function = locate(str(section[TARGET]))
     except InputError as error:
-        return problems + [Problem(**{**vars(problem), "key": f"{SECTION}.{TARGET}"}) for problem in error.problems]
+        return problems + [replace(problem, key=f"{SECTION}.{TARGET}") for problem in error.problems]
     return problems + ([] if _takes_both(function) else [_wrong_arguments(function)])
 
 

@@ -194,7 +194,3 @@ def _unknown(key: str, name: str, target: str, known: Iterable[str]) -> Problem:
 def _unsupplied(name: str, target: str) -> Problem:
     expected = f"no such section: {target} has no argument {name} to take it"
     return Problem(key=name, got="a section", expected=expected, cure=f"leave {name} empty")
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else repr(value)

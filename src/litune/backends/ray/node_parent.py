@@ -29,8 +29,7 @@ class ParentProcess:
         inherited = (control.fileno(), listener.fileno())
         command = [sys.executable, "-m", "litune.backends.ray.node_parent", *map(str, inherited)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        for name in ("CUDA_VISIBLE_DEVICES",):  # Ray hides the GPUs from a process that asked for none
-            environment.pop(name, None)
+        environment.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides the GPUs from a process that asked for none
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command, env=environment, pass_fds=inherited, stdin=subprocess.PIPE
         )

@@ -64,14 +64,12 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Hand the study what a trial has reported."""
-        job = self._jobs.get(trial_id)
-        for message in json.loads(result.get(MESSAGES, "[]")):
-            if not job:
-                break
-            if message["type"] == "report":
-                self._study.report(job.number, message["step"], message["metrics"])
-            else:
-                self._tell(trial_id, Outcome.from_json(message))
+        if job := self._jobs.get(trial_id):
+            for message in json.loads(result.get(MESSAGES, "[]")):
+                if message["type"] == "report":
+                    self._study.report(job.number, message["step"], message["metrics"])
+                else:
+                    self._tell(trial_id, Outcome.from_json(message))
         if self._suggest and OBJECTIVE in result:
             self._suggest.reported(trial_id, result)
 
