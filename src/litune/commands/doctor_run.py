@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from litune import processes
+from litune.backends.nni import wire
+from litune.backends.ray import node_parent
 from litune.commands.finding import Finding
 from litune.config.schema import NAME_PATTERN
 from litune.errors import InputError, LedgerDamaged, Problem, SearchAbsent, StudyLocked
@@ -20,7 +22,7 @@ from litune.study.database import uri_of
 from litune.study.ledger import FILE, Ledger
 from litune.trial import TrialState
 
-SOCKETS = ("driver.sock", "warm.sock")
+SOCKETS = (wire.NAME, node_parent.SOCKET)
 LEFTOVERS = "leftovers"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from litune.arguments import WHERE
 from litune.config import config as configs
 from litune.config.documents import display_path
 from litune.errors import InputError, LituneError, Problem
@@ -65,7 +66,7 @@ def predict(run: str, number: int | None, out: str | None) -> int:
     file = Path(out) if out else trained.directory / PREDICTIONS
     if not file.absolute().parent.is_dir():
         expected = f"a file in a directory that exists; {file.parent} does not"
-        raise InputError(Problem(where="command line", key="--out", got=str(file), expected=expected))
+        raise InputError(Problem(where=WHERE, key="--out", got=str(file), expected=expected))
     batches = _evaluate("predict", trained, trained.directory / "predict")
     columns: dict[str, list[Any]] = {}
     for batch in batches:

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from litune.arguments import WHERE
 from litune.errors import InputError, Problem
 
 _FILES = {  # where it goes in the project, and its template
@@ -29,13 +30,13 @@ def create(directory: Path, package: str | None, model: str, data: str) -> int:
     package = package or re.sub(r"\W", "_", directory.absolute().name.lower(), flags=re.ASCII)
     names = {"package": package, "model": model, "data": data}
     problems = [
-        Problem(where="command line", key=f"--{key}", got=repr(name), expected=expected)
+        Problem(where=WHERE, key=f"--{key}", got=repr(name), expected=expected)
         for key, name in names.items()
         if (expected := _misnamed(key, name))
     ]
     texts = {directory / Template(path).substitute(names): _text(template, names) for path, template in _FILES.items()}
     problems += [
-        Problem(where="command line", got=f"{path}, which is there already", expected="a directory without it")
+        Problem(where=WHERE, got=f"{path}, which is there already", expected="a directory without it")
         for path in texts
         if path.exists()
     ]
@@ -48,7 +49,7 @@ def create(directory: Path, package: str | None, model: str, data: str) -> int:
             print(path)
     except OSError as error:
         expected, cure = "a directory that can be made and written to", f"{error.strerror}: {error.filename}"
-        raise InputError(Problem(where="command line", got=str(directory), expected=expected, cure=cure)) from error
+        raise InputError(Problem(where=WHERE, got=str(directory), expected=expected, cure=cure)) from error
     print(f"\ncd {directory}\npython search.py\npython -m pytest")
     return 0
 

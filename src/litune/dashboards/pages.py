@@ -14,6 +14,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from litune.arguments import WHERE
 from litune.dashboards.guard import READING, App, Guard, is_wildcard
 from litune.errors import InputError, MissingExtra, Problem
 from litune.study.database import file_of, uri_of, url_of
@@ -109,7 +110,7 @@ def _listening(app: App, host: str, port: int) -> BaseWSGIServer:
         except OSError as error:
             key, got = ("--port", str(port)) if port else ("--host", host)
             expected = f"an address and a free port of this machine: {error.strerror}"
-            raise InputError(Problem(where="command line", key=key, got=got, expected=expected)) from None
+            raise InputError(Problem(where=WHERE, key=key, got=got, expected=expected)) from None
         listener.listen()
         return make_server(host, port, app, threaded=True, request_handler=_Silent, fd=listener.fileno())
 

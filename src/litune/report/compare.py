@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from litune.arguments import WHERE
 from litune.errors import InputError, Problem
 from litune.report import compare_page, comparison_table, page
 from litune.report.console import describe, plain_console, sparkline
@@ -51,7 +52,7 @@ def _shown(runs: Sequence[Facts]) -> Table:
 def _same_objective(runs: Sequence[Facts]) -> None:
     first = runs[0]
     if len(runs) == 1:
-        raise InputError(Problem(where="command line", key="run", got=first.name, expected="two runs or more"))
+        raise InputError(Problem(where=WHERE, key="run", got=first.name, expected="two runs or more"))
     problems = [
         Problem(
             where=str(run.directory),

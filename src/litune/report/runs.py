@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
+from litune.arguments import WHERE
 from litune.config import config as configs
 from litune.errors import InputError, LituneError, Problem
 from litune.report import confirmed
@@ -27,7 +28,7 @@ _LAST = ("history", "seconds", "where")
 def list_runs(root: str = "runs") -> int:
     """Print every run under the directory; return the exit code."""
     if root != "runs" and not Path(root).is_dir():
-        raise InputError(Problem(where="command line", got=root, expected="the directory of the run directories"))
+        raise InputError(Problem(where=WHERE, got=root, expected="the directory of the run directories"))
     table = Table("run", "experiment", "trials", "complete", "pruned", "failed", "best", box=None, pad_edge=False)
     for path in sorted(Path(root).glob("*/space.json")):
         try:
