@@ -10,14 +10,14 @@ from omegaconf import DictConfig
 
 from litune.config.documents import display_path
 from litune.space.space import Space
-from litune.study import opening, runs
+from litune.study import identity, opening, runs
 
 LOG = "search.log"
 
 
 def start(config: DictConfig, space: Space, argv: list[str]) -> int:
     """Start `litune search` with these words, print how to follow and how to stop it, and return 0."""
-    directory = opening.directory_of(config, space)
+    directory = identity.directory_of(config, space)
     log_path = directory / LOG
     opening.refuse_if_held(config, space)
     with runs.private():

@@ -156,11 +156,3 @@ def _dashboards(config: DictConfig, study: Study, view: backends.View) -> contex
     from litune.dashboards import beside
 
     return beside.opened(study.directory, view)
-
-
-def search_directory(config: DictConfig) -> Path:
-    """Return where run_search works."""
-    from litune import checks
-    from litune.study import identity
-
-    return Path(config.search.runs).absolute() / identity.run_name(config, checks.load_space(config))

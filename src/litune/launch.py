@@ -165,15 +165,19 @@ def _each(
     composed: list[Composed], jobs: list[list[str]], carry_out: Callable[[DictConfig], int], *, searching: bool
 ) -> int:
     """Carry out one run after the other, and compare them in a table; return the worst exit code."""
-    from litune import driver, single
+    from litune import checks, single
     from litune.report import multirun
+    from litune.study import identity
+
+    def directory_of(config: DictConfig) -> Path:
+        return identity.directory_of(config, checks.load_space(config)) if searching else single.directory_of(config)
 
     if searching:
-        composed = _apart(composed, [driver.search_directory(one.config).name for one in composed])
+        composed = _apart(composed, [directory_of(one.config).name for one in composed])
     code, done = 0, []
     for one, job in zip(composed, jobs, strict=True):
         print(f"# {' '.join(job)}", flush=True)
-        directory = driver.search_directory(one.config) if searching else single.directory_of(one.config)
+        directory = directory_of(one.config)
         code = max(code, _started(one, carry_out))
         metric = str(one.config.objective.metric)
         done.append(multirun.Job(overrides=tuple(job), directory=directory, metric=metric))

@@ -16,7 +16,7 @@ from litune.report.console import plain_console
 from litune.report.ending import print_ending
 from litune.report.live import line_of
 from litune.space.space import Space
-from litune.study import lock, opening, runs
+from litune.study import identity, lock, runs
 from litune.table import TrialRow, digest
 
 _PAUSE = 0.5  # seconds between two looks at the ledger, at least
@@ -25,7 +25,7 @@ _SHARE = 10  # a look that took t seconds is followed by one not before _SHARE *
 
 def follow(config: DictConfig, space: Space) -> int:
     """Print each trial that another driver's search ends, until that driver ends; return 0 if all were ended."""
-    directory = opening.directory_of(config, space)
+    directory = identity.directory_of(config, space)
     console = plain_console()
     console.print(f"{directory.name}: {lock.holder(directory)}; followed here", soft_wrap=True)
     shown: set[int] = set()

@@ -51,6 +51,11 @@ def run_name(config: DictConfig, space: Space) -> str:
     return f"{in_a_name(config.experiment)}-{hashlib.sha256(meaning.encode()).hexdigest()[:8]}"
 
 
+def directory_of(config: DictConfig, space: Space) -> Path:
+    """Return the run's directory."""
+    return Path(config.search.runs).absolute() / run_name(config, space)
+
+
 def terms_of(config: DictConfig, algorithm: str, space: Space, before: Iterable[EarlierRun]) -> Terms:
     """Return what the trial table is a function of, beside config and space; `before`: what search.warm_start names."""
     search = config.search

@@ -20,14 +20,9 @@ from litune.study import ledger as ledgers
 from litune.study.study import Study
 
 
-def directory_of(config: DictConfig, space: Space) -> Path:
-    """Return the run's directory."""
-    return Path(config.search.runs).absolute() / identity.run_name(config, space)
-
-
 def refuse_if_held(config: DictConfig, space: Space) -> None:
     """Raise StudyLocked if another driver is at work on the run now, long before opened() would find out."""
-    directory = directory_of(config, space)
+    directory = identity.directory_of(config, space)
     if directory.is_dir():
         with lock.held(directory):
             pass
@@ -36,7 +31,7 @@ def refuse_if_held(config: DictConfig, space: Space) -> None:
 @contextlib.contextmanager
 def opened(config: DictConfig, space: Space) -> Iterator[Study]:
     """Hold the run's lock and its study, made anew or continued; StudyChanged where it was made as another search."""
-    directory = directory_of(config, space)
+    directory = identity.directory_of(config, space)
     make(directory / "trials", config)
     url = ledgers.storage_url(directory, config.search.storage)
     with _named(directory), lock.held(directory), postgresql_lock.held(url, directory.name):

@@ -84,9 +84,9 @@ def started(config: DictConfig, space: Space) -> Iterator[Launched]:
     if _started is not None:
         yield _started
         return
-    from litune.study import opening, runs  # not above: Optuna, which the warm parent need not wait for
+    from litune.study import identity, opening, runs  # not above: Optuna, which the warm parent need not wait for
 
-    directory = opening.directory_of(config, space)
+    directory = identity.directory_of(config, space)
     new = not directory.exists()
     with runs.private():
         opening.make(directory / FOLDER, config)
