@@ -19,6 +19,7 @@ from litune.targets import functions, targets
 from litune.targets.locate import trust
 from litune.targets.signatures import TARGET
 from litune.training import checkpoints
+from litune.trial import directory_in
 
 if TYPE_CHECKING:
     import optuna
@@ -84,7 +85,7 @@ class SearchResult:
             params=self._params(row),
             score=row.score,
             checkpoint=checkpoints.of_trial(self.directory, row),
-            directory=self.directory / "trials" / f"{row.number:04d}",
+            directory=directory_in(self.directory, row.number),
             config=runs.best_config(self.config, row, self._terms),
         )
 

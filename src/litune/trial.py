@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import math
+import os
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +13,16 @@ from typing import Any, Protocol
 
 CHECKPOINTS = "checkpoints"  # the folder for them in a trial's directory
 Metrics = Mapping[str, float]
+
+
+def directory_in(run: Path, number: int) -> Path:
+    """Return the directory of a trial in that of its run."""
+    return run / "trials" / f"{number:04d}"
+
+
+def this_process() -> str:
+    """Return HOST:PID, as Outcome.where has it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class TrialState(str, enum.Enum):

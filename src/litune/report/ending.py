@@ -14,6 +14,7 @@ from litune.report.importance import importances
 from litune.report.progress import in_legs, saved_by_pruning, whole_length
 from litune.steps import step_name
 from litune.table import TrialRow
+from litune.trial import directory_in
 
 _HEIGHT, _WIDTH = 7, 60
 _FEWEST = 4  # ranked trials; fewer, or a best that never improved, make no curve
@@ -84,7 +85,7 @@ def _first_failure(rows: Sequence[TrialRow], directory: Path) -> list[str]:
     """Return why the first trial that failed did, with its traceback's end and its log, as lines; none if none did."""
     for row in rows:
         if row.failure:
-            log = directory / "trials" / f"{row.number:04d}" / "log.txt"
+            log = directory_in(directory, row.number) / "log.txt"
             said = [f"trial {row.number} failed first: {row.failure.kind.value}", row.failure.message]
             return [*said, f"its log: {log}"] if log.exists() else said
     return []

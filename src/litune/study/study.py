@@ -26,7 +26,7 @@ from litune.study import failures
 from litune.study.duplicates import Duplicates
 from litune.study.ledger import Ledger
 from litune.table import Leg, TrialRow, digest, leaderboard
-from litune.trial import CHECKPOINTS, Job, Metrics, Outcome, TrialState
+from litune.trial import CHECKPOINTS, Job, Metrics, Outcome, TrialState, directory_in
 
 _LEAST = 0.1  # seconds for a leg of a trial whose time is over: it fails as one that took too long
 
@@ -227,7 +227,7 @@ class Study:
             number=row.number,
             params=row.params,
             config=self.config,
-            directory=str(self.directory / "trials" / f"{row.number:04d}"),
+            directory=str(directory_in(self.directory, row.number)),
             seed=row.seed,
             threads=self.terms.threads,
             attempt=row.attempt,
@@ -264,7 +264,7 @@ class Study:
         }
         for row in self.rows.values():
             if row.ended and row.number not in kept and row.number not in self._dropped:
-                shutil.rmtree(self.directory / "trials" / f"{row.number:04d}" / CHECKPOINTS, ignore_errors=True)
+                shutil.rmtree(directory_in(self.directory, row.number) / CHECKPOINTS, ignore_errors=True)
                 self._dropped.add(row.number)
 
     def _stop_on_equal_failures(self, outcome: Outcome) -> None:

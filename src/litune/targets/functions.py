@@ -5,8 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import operator
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,7 +17,7 @@ from litune.config import config as configs
 from litune.errors import InputError, Problem
 from litune.targets.locate import locate, trust
 from litune.targets.signatures import TARGET
-from litune.trial import Failure, FailureClass, Outcome, Trial, TrialState
+from litune.trial import Failure, FailureClass, Outcome, Trial, TrialState, this_process
 
 SECTION = "function"
 _NOT_BESIDE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "callbacks")
@@ -129,7 +127,7 @@ def run(config: DictConfig, trial: Trial) -> Outcome:
         history=seen.history,
         failure=failure,
         seconds=time.monotonic() - started,
-        where=f"{socket.gethostname()}:{os.getpid()}",
+        where=this_process(),
     )
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from litune.errors import LituneError
 from litune.table import TrialRow
-from litune.trial import CHECKPOINTS
+from litune.trial import CHECKPOINTS, directory_in
 
 
 def place(run: Path, row: TrialRow) -> Path:
     """Return the directory of the trial, or of the one that answered it."""
-    return run / "trials" / f"{row.number if row.reused is None else row.reused:04d}"
+    return directory_in(run, row.number if row.reused is None else row.reused)
 
 
 def of_trial(run: Path, row: TrialRow) -> Path | None:

@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import random
-import socket
 import time
 import warnings
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from litune.training import loggers, ranks
 from litune.training.optimizer_options import OptimizerOptions
 from litune.training.reporting import EpochSeeds, LastEpoch, Report
 from litune.training.resume import ResumeMarks, fingerprint
-from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, TrialState
+from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, TrialState, this_process
 
 # Lightning 2.6 asks torch's pytree in a way that torch >= 2.9 deprecates; nothing that a user could change
 warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`", category=FutureWarning)
@@ -91,7 +90,7 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
         history=report.history,
         failure=failure,
         restoring=report.began - started if trial.checkpoint and report.began else 0.0,
-        where=f"{socket.gethostname()}:{os.getpid()}",
+        where=this_process(),
         checkpoint=checkpoints.best_model_path or None if checkpoints else None,
     )
 

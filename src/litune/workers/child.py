@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import socket
 import time
 import traceback
 from collections.abc import Callable
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litune.training.reporting import MetricMissing
-from litune.trial import Failure, FailureClass, Job, JobTrial, Metrics, Outcome, TrialState
+from litune.trial import Failure, FailureClass, Job, JobTrial, Metrics, Outcome, TrialState, this_process
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -87,7 +85,7 @@ def failed(kind: FailureClass, message: str, history: dict[int, float], seconds:
         history=history,
         failure=Failure(kind=kind, message=message),
         seconds=seconds,
-        where=f"{socket.gethostname()}:{os.getpid()}",
+        where=this_process(),
     )
 
 

@@ -23,7 +23,7 @@ from litune.space import misfits
 from litune.space.space import flatten
 from litune.study.study import Study
 from litune.table import TrialRow
-from litune.trial import Failure, FailureClass, Job, Outcome, TrialState
+from litune.trial import Failure, FailureClass, Job, Outcome, TrialState, directory_in
 from litune.workers.pool import Workers
 
 NUMBER = "litune.number"  # beside the params that NNI shows: the trial's number in the ledger
@@ -301,8 +301,8 @@ def _managers_group(group: int | None) -> int | None:
 
 
 def _start_message(number: int, study: Study, parameter_id: int) -> Message:
-    directory = str(study.directory / "trials" / f"{number:04d}")
-    return {"type": "start", "number": number, "directory": directory, "parameter_id": parameter_id}
+    directory = directory_in(study.directory, number)
+    return {"type": "start", "number": number, "directory": str(directory), "parameter_id": parameter_id}
 
 
 def _outcome_message(row: TrialRow) -> Message:
