@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 from collections.abc import Iterator
 
 
@@ -33,6 +34,12 @@ def connect(directory: str, name: str) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """Return the pid and the user id of the other end (SO_PEERCRED)."""
+    pid, user, _ = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, user
 
 
 @contextlib.contextmanager

@@ -12,14 +12,13 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from litune import garbage, processes
+from litune import garbage, processes, unix_socket
 from litune.trial import FailureClass, Job
 from litune.workers import resources
 from litune.workers.child import base_config, failed
@@ -112,8 +111,7 @@ class Parent:
 
     def _on_listener(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
-        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        if int.from_bytes(peer[4:8], sys.byteorder) != os.getuid():
+        if unix_socket.peer(connection)[1] != os.getuid():
             connection.close()
             return
         self._welcome(connection)

@@ -71,6 +71,7 @@ def run(study: Study, workers: Workers, view: View) -> None:
 
 
 def _command(study: Study, workers: Workers, view: View, config: DictConfig) -> None:
+    from litune import unix_socket
     from litune.backends.nni import launch
     from litune.backends.nni.server import Draws, TrialServer
 
@@ -94,7 +95,7 @@ def _command(study: Study, workers: Workers, view: View, config: DictConfig) -> 
                 launched.kept = True
                 view.say(f"NNI's page stays at {launched.manager.url}; end it with: nnictl stop {launched.experiment}")
         finally:
-            launched.tuner = server.tuner.peer()[0] if server.tuner else None
+            launched.tuner = unix_socket.peer(server.tuner.socket)[0] if server.tuner else None
             server.dismiss(keep=launched.kept)
             if not launched.kept:
                 launched.stop()

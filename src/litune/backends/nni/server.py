@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from litune import unix_socket
 from litune.backends import View
 from litune.backends.nni.rest import Manager, packet
 from litune.backends.nni.wire import Connection, Message
@@ -118,13 +119,12 @@ class TrialServer:
 
     def _welcome(self) -> None:
         accepted, _ = self._listener.accept()
-        connection = Connection(accepted)
-        if connection.peer()[1] != os.getuid():
-            connection.close()
+        if unix_socket.peer(accepted)[1] != os.getuid():
+            accepted.close()
             return
-        client = _Client(connection)
+        client = _Client(Connection(accepted))
         self._clients.add(client)
-        self._selector.register(connection, selectors.EVENT_READ, client)
+        self._selector.register(client.connection, selectors.EVENT_READ, client)
 
     def _hear(self, client: _Client) -> None:
         messages = client.connection.read()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import socket
-import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,11 +51,6 @@ class Connection:
         """Yield messages until the other end is gone."""
         while (found := self.read()) is not None:
             yield from found
-
-    def peer(self) -> tuple[int, int]:
-        """Return the pid and the user id of the other end (SO_PEERCRED)."""
-        pid, user, _ = struct.unpack("3i", self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return pid, user
 
     def close(self) -> None:
         """Close this end."""
