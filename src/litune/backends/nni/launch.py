@@ -23,6 +23,7 @@ from litune.backends.nni import algorithms, env, wire
 from litune.backends.nni.rest import Manager
 from litune.errors import SearchFailed
 from litune.parallelism import LAG, parallel_of
+from litune.patches import replaced
 from litune.space.space import Space
 from litune.space.space_file import dump
 from litune.steps import trials_in_all
@@ -108,9 +109,14 @@ def started(config: DictConfig, space: Space) -> Iterator[Launched]:
 
 def _start(config: DictConfig, space: Space, directory: Path, place: str, listener: socket.socket) -> Launched:
     experiment = _experiment(config, space, directory, place)
-    from nni.experiment import RunMode
+    from nni.experiment import RunMode, launcher
 
-    with claimed_port(config.backend.port) as port, _environment(place), _patience():
+    patient = functools.partial(launcher._check_rest_server, retry=_PATIENCE)
+    with (
+        claimed_port(config.backend.port) as port,
+        _environment(place),
+        replaced(launcher, _check_rest_server=patient),
+    ):
         try:
             experiment.start(port, run_mode=RunMode.Detach)  # its output goes to its own log, its end is ours to see to
         except Exception as error:
@@ -178,18 +184,6 @@ def _environment(place: str) -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    from nni.experiment import launcher
-
-    hasty = launcher._check_rest_server
-    launcher._check_rest_server = functools.partial(hasty, retry=_PATIENCE)
-    try:
-        yield
-    finally:
-        launcher._check_rest_server = hasty
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from litune import interrupts
 from litune.backends import View
 from litune.backends.ray import lean, watch
 from litune.errors import InputError, Problem, SearchFailed
+from litune.patches import replaced
 
 # What keeps Ray quiet and in its place; a user's own setting of a variable stands.
 _ENVIRONMENT = {
@@ -142,13 +143,11 @@ def _staged() -> Iterator[None]:
     """Give Tune's driver a directory in place of a Ray session's on this machine: a client of ray:// has none."""
     from ray.train._internal import storage
 
-    of_session = storage._get_ray_train_session_dir
-    with tempfile.TemporaryDirectory(prefix="litune-ray-") as directory:
-        storage._get_ray_train_session_dir = lambda: directory
-        try:
-            yield
-        finally:
-            storage._get_ray_train_session_dir = of_session
+    with (
+        tempfile.TemporaryDirectory(prefix="litune-ray-") as directory,
+        replaced(storage, _get_ray_train_session_dir=lambda: directory),
+    ):
+        yield
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from litune.backends.ray import worker
+from litune.patches import replaced
 
 _KNOWN = "2.60."  # of Ray's versions, the one whose private parts are those named here
 _AGENTS = ("--dashboard_agent_command=", "--runtime_env_agent_command=")
@@ -45,9 +46,9 @@ def nodes() -> Iterator[None]:
         raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME: _NO_PORT,
         raylet.RUNTIME_ENV_AGENT_PORT_NAME: _SOME_PORT,
     }
-    lean = _replaced(node, Node=_lean(node.Node, services, raylet.persist_port, ports))
+    lean = replaced(node, Node=_lean(node.Node, services, raylet.persist_port, ports))
     # an environment of its own for each actor would take the agent; the workers have this process's variables
-    bare = _replaced(actors, DEFAULT_ENV_VARS={}, ENV_VARS_TO_PROPAGATE=frozenset())
+    bare = replaced(actors, DEFAULT_ENV_VARS={}, ENV_VARS_TO_PROPAGATE=frozenset())
     with lean, bare:
         yield
 
@@ -74,7 +75,7 @@ def _lean(whole: Any, services: Any, note_port: Any, ports: dict[str, int]) -> A
             for name, port in ports.items():
                 note_port(self._session_dir, self._node_id, name, port)
             self._ray_params.worker_path = worker.__file__
-            with _replaced(services, start_ray_process=without_agents):
+            with replaced(services, start_ray_process=without_agents):
                 super().start_raylet(*arguments, **options)
 
     return Node
@@ -82,13 +83,3 @@ def _lean(whole: Any, services: Any, note_port: Any, ports: dict[str, int]) -> A
 
 def _idling(word: str) -> str:
     return next((option + _IDLE for option in _AGENTS if word.startswith(option)), word)
-
-
-@contextlib.contextmanager
-def _replaced(module: Any, **values: Any) -> Iterator[None]:
-    before = {name: getattr(module, name) for name in values}
-    vars(module).update(values)
-    try:
-        yield
-    finally:
-        vars(module).update(before)
