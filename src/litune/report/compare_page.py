@@ -90,9 +90,10 @@ def _chart(groups: dict[str, list[Facts]], curve_of: Callable[[Facts], Curve], m
         at = [[_value(curve, x) for curve in members] for x in places]
         kind = f"run{place % _STYLES}"
         if len(members) > 1:
-            edges = [_stairs(frame, places, [pick(values) for values in at]) for pick in (max, min)]
+            edges = [frame.stairs(zip(places, map(pick, at), strict=True)) for pick in (max, min)]
             marks.append(svg.band(edges[0], edges[1], kind))
-        marks.append(svg.line(_stairs(frame, places, [statistics.median(values) for values in at]), f"path {kind}"))
+        middle = zip(places, map(statistics.median, at), strict=True)
+        marks.append(svg.line(frame.stairs(middle), f"path {kind}"))
     title = f"Best {metric} so far of {', '.join(groups)} over {unit}"
     return svg.chart(frame, marks, title=title, x=unit, y=metric)
 
@@ -100,13 +101,3 @@ def _chart(groups: dict[str, list[Facts]], curve_of: Callable[[Facts], Curve], m
 def _value(curve: Curve, x: float) -> float:
     """Return the best so far at x, which is not before the curve's first point."""
     return [value for at, value in curve if at <= x][-1]
-
-
-def _stairs(frame: svg.Frame, places: Sequence[float], values: Sequence[float]) -> Curve:
-    """Return the picture's points of a line that stays level between two places."""
-    steps: Curve = []
-    for x, value in zip(places, values, strict=True):
-        if steps:
-            steps.append((frame.place(x, value)[0], steps[-1][1]))
-        steps.append(frame.place(x, value))
-    return steps

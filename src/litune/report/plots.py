@@ -39,12 +39,7 @@ def history(facts: Facts) -> str:
         return ""
     x, y = svg.around([row.number for row in facts.rows]), svg.around([row.score or 0.0 for row in found])
     frame = svg.Frame(x=x, y=y)
-    steps: list[tuple[float, float]] = []
-    for number, value in curve:
-        if steps:
-            steps.append((frame.place(number, value)[0], steps[-1][1]))
-        steps.append(frame.place(number, value))
-    marks = [svg.line(steps, "path", "best so far")] if steps else []
+    marks = [svg.line(frame.stairs(curve), "path", "best so far")] if curve else []
     marks += [svg.dot(*frame.place(row.number, row.score), kind_of(facts, row), tip(facts, row)) for row in found]
     title = f"Score of each of {len(facts.rows)} trials by number, with the best so far as a line"
     return svg.chart(frame, marks, title=title, x="trial", y=facts.objective.metric)

@@ -70,6 +70,16 @@ class Frame:
         across = LEFT + self.x.at(x) * (self.width - LEFT - RIGHT)
         return across, self.height - BOTTOM - self.y.at(y) * (self.height - TOP - BOTTOM)
 
+    def stairs(self, points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+        """Return the picture's coordinates of a line that stays level from each point to the next."""
+        steps: list[tuple[float, float]] = []
+        for point in points:
+            x, y = self.place(*point)
+            if steps:
+                steps.append((x, steps[-1][1]))
+            steps.append((x, y))
+        return steps
+
 
 def chart(frame: Frame, marks: Iterable[str], *, title: str, x: str, y: str) -> str:
     """Return the whole picture; `title` says in words what it shows, to those who cannot see it."""
