@@ -83,3 +83,15 @@ def test_on_every_address_it_answers_to_addresses_but_not_to_names_that_anybody_
 def test_the_address_that_was_asked_for_is_one_of_its_own(host: str) -> None:
     guard = Guard(page, host, methods=READING, refusal="read-only")
     assert get(opened(guard, host=host), "/", host=host).status_code == 200
+
+
+@pytest.mark.parametrize("other", ["list[0]=1", 'state={"a": [1]}', "=", "x y=1"])
+def test_the_cookie_of_another_page_of_this_machine_hides_not_the_token(guard: Guard, other: str) -> None:
+    set_cookie = get(Client(guard), f"/?token={guard.token}").headers["Set-Cookie"]
+    header = f"{other}; {set_cookie.partition(';')[0]}"
+    assert get(Client(guard, use_cookies=False), "/", Cookie=header).status_code == 200
+
+
+def test_a_path_in_other_letters_is_kept(guard: Guard) -> None:
+    answer = get(Client(guard), f"/é/b?token={guard.token}&x=ü&x=2")
+    assert answer.headers["Location"] == "/%C3%A9/b?x=%C3%BC&x=2"

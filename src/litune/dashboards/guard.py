@@ -13,9 +13,10 @@ import secrets
 import socket
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
+
+from werkzeug.wrappers import Request, Response
 
 READING = frozenset({"GET", "HEAD"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -41,33 +42,29 @@ class Guard:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request, or refuse it."""
-        host = environ.get("HTTP_HOST", "")
+        request = Request(environ, populate_request=False)
+        host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
         if not self._is_ours(host):
-            return _answer(start_response, HTTPStatus.FORBIDDEN, f"this page is not served under the name {host!r}")
-        origin = environ.get("HTTP_ORIGIN")
-        if origin is not None and origin != f"http://{host}":
-            return _answer(start_response, HTTPStatus.FORBIDDEN, "this page answers no other page")
-        query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-        if environ["REQUEST_METHOD"] == "GET" and any(key == "token" and self._fits(value) for key, value in query):
-            return self._open(environ, query, start_response)
-        if not self._holds_token(environ.get("HTTP_COOKIE", "")):
-            return _answer(
-                start_response, HTTPStatus.FORBIDDEN, "open the address that litune printed: it holds a token"
-            )
-        if self._methods is not None and environ["REQUEST_METHOD"] not in self._methods:
-            return _answer(start_response, HTTPStatus.METHOD_NOT_ALLOWED, self._refusal)
+            answer = _answer(HTTPStatus.FORBIDDEN, f"this page is not served under the name {host!r}")
+        elif origin not in (None, f"http://{host}"):
+            answer = _answer(HTTPStatus.FORBIDDEN, "this page answers no other page")
+        elif request.method == "GET" and any(map(self._fits, request.args.getlist("token"))):
+            answer = self._opening(request)
+        elif not self._fits(request.cookies.get(self._cookie, "")):
+            answer = _answer(HTTPStatus.FORBIDDEN, "open the address that litune printed: it holds a token")
+        elif self._methods is not None and request.method not in self._methods:
+            answer = _answer(HTTPStatus.METHOD_NOT_ALLOWED, self._refusal)
+        else:
+            return self._app(environ, _with_headers(start_response))
+        return answer(environ, start_response)
 
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            return start_response(status, [*headers, *_HEADERS], *rest)
-
-        return self._app(environ, start)
-
-    def _open(self, environ: dict[str, Any], query: list[tuple[str, str]], start_response: Any) -> Iterable[bytes]:
+    def _opening(self, request: Request) -> Response:
         """Put the token into a cookie, and go to the same address without it."""
-        rest = urlencode([(key, value) for key, value in query if key != "token"])
-        place = "/" + quote(environ.get("PATH_INFO", "").lstrip("/")) + (f"?{rest}" if rest else "")
-        cookie = f"{self._cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-        return _answer(start_response, HTTPStatus.SEE_OTHER, "", ("Location", place), ("Set-Cookie", cookie))
+        rest = urlencode([(key, value) for key, value in request.args.items(multi=True) if key != "token"])
+        answer = _answer(HTTPStatus.SEE_OTHER, "")
+        answer.headers["Location"] = "/" + quote(request.path.lstrip("/")) + (f"?{rest}" if rest else "")
+        answer.set_cookie(self._cookie, self.token, httponly=True, samesite="Strict")
+        return answer
 
     def _is_ours(self, host: str) -> bool:
         try:
@@ -75,13 +72,6 @@ class Guard:
         except ValueError:
             return False
         return name in self._names or (self._any_address and (name in _LOOPBACK or _is_address(name)))
-
-    def _holds_token(self, header: str) -> bool:
-        try:
-            cookie = SimpleCookie(header).get(self._cookie)
-        except CookieError:
-            return False
-        return cookie is not None and self._fits(cookie.value)
 
     def _fits(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.token.encode())
@@ -105,7 +95,14 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _answer(start_response: Any, status: HTTPStatus, words: str, *headers: tuple[str, str]) -> Iterable[bytes]:
-    content = ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")
-    start_response(f"{status.value} {status.phrase}", [*headers, *content, *_HEADERS])
-    return [words.encode()]
+def _answer(status: HTTPStatus, words: str) -> Response:
+    return Response(words, status, [*_HEADERS, ("Cache-Control", "no-store")], content_type="text/plain; charset=utf-8")
+
+
+def _with_headers(start_response: Any) -> Any:
+    """Return what begins the page's own answer, with the guard's headers beside its own."""
+
+    def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        return start_response(status, [*headers, *_HEADERS], *rest)
+
+    return start
