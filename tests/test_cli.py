@@ -262,3 +262,10 @@ def test_a_lag_that_many_workers_raise_is_told_where_the_run_is_made(tmp_path, c
     for parallel in (2, 6):
         assert cli.search_main([*words, f"search.parallel={parallel}", "name=other"]) == 0
         assert "search.lag" not in "".join(capsys.readouterr())
+
+
+def test_an_option_of_a_search_is_not_offered_to_a_training(capsys):
+    assert cli.train_main(["--detach"]) == 2
+    said = capsys.readouterr().err
+    assert "got --detach" in said
+    assert "did you mean --detach?" not in said

@@ -75,21 +75,23 @@ def _answer(options: argparse.Namespace, program: str, usage: str) -> None:
 def _options(argv: list[str], program: str, *, searching: bool) -> argparse.Namespace:
     parser = Arguments(prog=program, add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
-    parser.add_argument("--help", "-h", action="store_true")
-    parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
-    parser.add_argument("--resolve", action="store_true")
-    parser.add_argument("--package", "-p")
-    parser.add_argument("--multirun", "-m", action="store_true")
-    parser.add_argument("--config-dir", "-cd", type=Path)
-    parser.add_argument("--config-file", type=Path)
-    parser.add_argument("--info", "-i", nargs="?", const="all")
-    parser.add_argument("--shell-completion", "-sc", action="store_true")
+    known = [
+        parser.add_argument("--help", "-h", action="store_true"),
+        parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all")),
+        parser.add_argument("--resolve", action="store_true"),
+        parser.add_argument("--package", "-p"),
+        parser.add_argument("--multirun", "-m", action="store_true"),
+        parser.add_argument("--config-dir", "-cd", type=Path),
+        parser.add_argument("--config-file", type=Path),
+        parser.add_argument("--info", "-i", nargs="?", const="all"),
+        parser.add_argument("--shell-completion", "-sc", action="store_true"),
+    ]
     if searching:
-        parser.add_argument(_DETACH, action="store_true")
-        parser.add_argument("--join", action="store_true")
+        known.append(parser.add_argument(_DETACH, action="store_true"))
+        known.append(parser.add_argument("--join", action="store_true"))
     options, unknown = parser.parse_known_intermixed_args(argv)
     if unknown:
-        raise InputError([_flag(word) for word in unknown])
+        raise InputError([_flag(word, [option.option_strings[0] for option in known]) for word in unknown])
     alone = ("cfg", "multirun", "info", "shell_completion", "detach")
     both = [flag for flag in alone if getattr(options, flag, False)]
     if len(both) > 1:
@@ -100,11 +102,10 @@ def _options(argv: list[str], program: str, *, searching: bool) -> argparse.Name
     return options
 
 
-def _flag(word: str) -> Problem:
-    flags = ["--help", "--cfg", "--resolve", "--package", "--multirun", "--config-dir", "--config-file", "--info"]
-    flags += [_DETACH, "--join"]
+def _flag(word: str, known: list[str]) -> Problem:
+    """Return the problem of an option that there is not."""
     name = word.partition("=")[0]
-    alike = nearest(name, flags) or _override_like(name.lstrip("-"))
+    alike = nearest(name, known) or _override_like(name.lstrip("-"))
     return Problem(where=WHERE, got=word, expected="KEY=VALUE without dashes, or an option of --help", nearest=alike)
 
 
