@@ -49,7 +49,7 @@ def outcome() -> Outcome:
 def record(ledger: Ledger, params: dict[str, object] | None = None) -> None:
     """Record one trial as the driver does: its start, each report, and its end are durable when they are made."""
     number = len(ledger.rows)
-    ledger.start(
+    ledger.record(
         TrialRow(number=number, state=TrialState.RUNNING, params=params or SPACE.sample(RNG), seed=1, started=1.0),
         SPACE,
     )

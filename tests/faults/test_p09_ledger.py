@@ -41,7 +41,7 @@ def stop_and_continue(ledger: Ledger, url: str, line: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         traced(lambda: writer.record(ledger, number), at=line)
     for row in [row for row in ledger.rows.values() if not row.ended]:  # as the study does
-        ledger.start(replace(row, state=TrialState.PAUSED), writer.SPACE)
+        ledger.record(replace(row, state=TrialState.PAUSED), writer.SPACE)
     ledger.commit()
     again = Ledger(url, "it")
     again.close()

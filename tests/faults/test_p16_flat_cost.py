@@ -29,7 +29,7 @@ def test_thousands_of_trials_take_little_disk_and_memory(tmp_path: Path) -> None
             row = TrialRow(
                 number=number, state=TrialState.RUNNING, params=SPACE.sample(rng), seed=number, started=time.time()
             )
-            ledger.start(row, SPACE)
+            ledger.record(row, SPACE)
             history = {step: rng.random() for step in range(1, REPORTS + 1)}
             how = {"seconds": rng.random(), "where": "a-machine-of-ours:12345"}
             ledger.finish(number, Outcome(state=TrialState.COMPLETE, score=history[REPORTS], history=history, **how))

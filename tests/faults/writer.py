@@ -27,7 +27,7 @@ def record(ledger: Ledger, number: int) -> None:
 def begin(ledger: Ledger, number: int) -> None:
     """Record the start of a trial."""
     new = TrialRow(number=number, state=TrialState.RUNNING, params=params(number), seed=number, started=1.0)
-    ledger.start(ledger.rows.get(number, new), SPACE)  # an interrupted one is run again under its number
+    ledger.record(ledger.rows.get(number, new), SPACE)  # an interrupted one is run again under its number
     ledger.commit()
 
 

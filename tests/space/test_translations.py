@@ -36,7 +36,7 @@ def test_the_ledger_gives_back_the_params_in_value_and_type(url, description, se
     first = len(ledger.rows)
     given = [space.sample(rng) for _ in range(3)]
     for number, params in enumerate(given, first):
-        ledger.start(TrialRow(number=number, state=TrialState.RUNNING, params=params, seed=1), space)
+        ledger.record(TrialRow(number=number, state=TrialState.RUNNING, params=params, seed=1), space)
     ledger.close()
     read = ledgers.Ledger(url, "it").rows
     for number, params in enumerate(given, first):

@@ -112,7 +112,7 @@ def _zombies(ledger: Ledger, space: Space) -> Iterator[Finding]:
 
     def fix() -> None:
         for row in running:
-            ledger.start(replace(row, state=TrialState.PAUSED), space)
+            ledger.record(replace(row, state=TrialState.PAUSED), space)
         ledger.commit()
 
     numbers = ", ".join(str(row.number) for row in running)

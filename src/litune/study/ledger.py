@@ -105,8 +105,8 @@ class Ledger:
         self._attributes: set[int] = set()
 
     @interrupts.held_back()
-    def start(self, row: TrialRow, space: Space) -> None:
-        """Record a trial as running: a new one, or a further attempt at one that was interrupted."""
+    def record(self, row: TrialRow, space: Space) -> None:
+        """Record how a trial that has not ended stands: new, running again, or set aside."""
         known = row.number in self.rows
         self.rows[row.number] = row
         self._attributes.add(row.number)

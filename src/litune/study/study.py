@@ -115,7 +115,7 @@ class Study:
                 return job
             source, outcome = answer
             with interrupts.held_back():
-                self._ledger.start(replace(self.rows[job.number], reused=source), self.space)
+                self._ledger.record(replace(self.rows[job.number], reused=source), self.space)
                 self.tell(job.number, outcome)
         return None
 
@@ -144,7 +144,7 @@ class Study:
         row = self._ledger.rows[number]
         if outcome.failure:
             if not final and (retry := failures.again(row, outcome.failure, self.execution.retries)):
-                self._ledger.start(retry, self.space)
+                self._ledger.record(retry, self.space)
                 self._again.append(number)
                 return
             # the child knows its reports best, but one that was killed cannot say them
@@ -161,7 +161,7 @@ class Study:
         """Note that the trials that have not ended run no more, and return them; the same command runs them again."""
         left = [row for row in self.rows.values() if row.state is TrialState.RUNNING]
         for row in left:
-            self._ledger.start(replace(row, state=TrialState.PAUSED), self.space)
+            self._ledger.record(replace(row, state=TrialState.PAUSED), self.space)
         self.running.clear()
         self.commit()
         return [row.number for row in left]
@@ -215,7 +215,7 @@ class Study:
 
     def _start(self, row: TrialRow) -> Job:
         row = replace(row, started=time.time())
-        self._ledger.start(row, self.space)
+        self._ledger.record(row, self.space)
         self._ledger.commit()
         visible = range(min(row.number - self.terms.lag + 1, len(self.rows)))
         curves = {
