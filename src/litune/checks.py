@@ -76,7 +76,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
     return problems
 
 
-def given(overridden: Collection[str], space: Space, source: str) -> Iterator[Problem]:
+def given_but_searched(overridden: Collection[str], space: Space, source: str) -> Iterator[Problem]:
     """Yield the values on a command line that no trial would have, as the space, which `source` has, gives each one."""
     for key in [name_of(name) for name in space.parameters if name not in space.conditions]:
         if key in overridden:

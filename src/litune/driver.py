@@ -61,7 +61,7 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
     prepare = getattr(backend, "prepare", _nothing)
     try:
         with contextlib.ExitStack() as stack:
-            with garbage.not_sought():
+            with garbage.collection_off():
                 stack.enter_context(prepare(config, space))
                 from litune.study import opening, runs  # imports Optuna, while the warm parent imports torch
 

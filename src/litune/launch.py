@@ -139,7 +139,7 @@ def _checked(overrides: list[str], options: argparse.Namespace, *, searching: bo
         if searching:
             try:
                 space = checks.load_space(composed.config, composed.document.path)
-                problems += checks.given(composed.overridden, space, composed.config.search.space)
+                problems += checks.given_but_searched(composed.overridden, space, composed.config.search.space)
             except InputError as error:
                 problems += composed.located(error.problems)
         told = {problem.key for problem in composed.problems}

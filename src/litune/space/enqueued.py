@@ -74,7 +74,7 @@ def check(config: DictConfig, space: Space) -> Iterator[Problem]:
         if isinstance(entry, Mapping) and entry:
             whole = config.search.algorithm == "repeat"
             cure = "search.algorithm=repeat suggests none" if whole else ""
-            for problem in misfits.told(flatten(entry), space, whole=whole):
+            for problem in misfits.problems(flatten(entry), space, whole=whole):
                 own = cure if problem.got == misfits.ABSENT else ""
                 yield replace(problem, key=f"{key}.{problem.key}", cure=own)
         else:

@@ -12,7 +12,7 @@ from litune.space.space import Space, name_of
 ABSENT = "nothing"
 
 
-def told(params: Mapping[str, Any], space: Space, *, whole: bool) -> Iterator[Problem]:
+def problems(params: Mapping[str, Any], space: Space, *, whole: bool) -> Iterator[Problem]:
     """Yield the params that the space does not have, or not with that value; and those that lack, if `whole`."""
     placed = {name_of(id_): id_ for id_ in space.placed(params)}
     for name, value in params.items():

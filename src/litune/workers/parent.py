@@ -37,7 +37,7 @@ Warm = Callable[[], Message]  # run once in the new parent; what it returns is s
 def warmed(steps: Iterable[Warm]) -> Iterator[Message]:
     """Yield each step's answer; in the end all that they have imported and loaded is kept from every collection."""
     metadata.entry_points = metadata.entry_points().select  # else each Trainer looks through all that is installed
-    with garbage.not_sought():
+    with garbage.collection_off():
         for step in steps:
             yield step()
     gc.freeze()  # else a child's first collection writes to, and so copies, every page it shares

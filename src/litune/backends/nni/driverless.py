@@ -35,7 +35,7 @@ def run(overrides: Sequence[str], channel: TrialChannel, trial: str) -> int:
     space = checks.load_space(composed.config)
     drawn = packet(channel.manager.get(f"/trial-jobs/{trial}"))
     params, parameter_id = flatten(drawn["parameters"]), drawn["parameter_id"]
-    if problems := list(misfits.told(params, space, whole=True)):
+    if problems := list(misfits.problems(params, space, whole=True)):
         raise InputError(problems)
     with runs.private(), _opened(composed.config, space) as study:
         job = study.again(params) or study.adopt(params)

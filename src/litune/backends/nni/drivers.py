@@ -65,7 +65,7 @@ def overrides(arguments: Sequence[str], manager: Manager) -> list[str]:
     directory = run_directory(arguments)
     own = ["backend=nni", f"name={directory.name}", f"backend.manager={manager.url}"]
     own.append(f"{RUNS}={_quoted(directory.parent)}")
-    return [*_as_nni_has_it(manager, directory), *arguments, *own]
+    return [*_of_experiment(manager, directory), *arguments, *own]
 
 
 def _start(arguments: Sequence[str], manager: Manager, directory: Path) -> wire.Connection | None:
@@ -88,7 +88,7 @@ def _start(arguments: Sequence[str], manager: Manager, directory: Path) -> wire.
     return None
 
 
-def _as_nni_has_it(manager: Manager, directory: Path) -> list[str]:
+def _of_experiment(manager: Manager, directory: Path) -> list[str]:
     """Return the overrides that say what NNI's config says: the search space, and how many trials."""
     experiment = manager.experiment()
     space = experiment["searchSpace"]

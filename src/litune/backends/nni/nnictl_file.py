@@ -86,7 +86,7 @@ def _command(document: Document, space: Space | None) -> Iterator[Problem]:
     if _TRIAL in words and home.resolve() == Path.cwd():  # else its experiments are not those that are found here
         try:
             composed = compose.compose(words[words.index(_TRIAL) + 1 :])
-            searched = checks.given(composed.overridden, space, "the search space") if space else ()
+            searched = checks.given_but_searched(composed.overridden, space, "the search space") if space else ()
             problems: Sequence[Problem] = [*composed.problems, *_elsewhere(composed), *searched]
         except InputError as error:
             problems = error.problems

@@ -205,7 +205,7 @@ class TrialServer:
         return time.monotonic() - self._missed.setdefault(trial, time.monotonic()) > _PATIENCE
 
     def _draw(self, client: _Client, params: dict[str, Any], parameter_id: int) -> None:
-        if problems := list(misfits.told(params, self._study.space, whole=True)):
+        if problems := list(misfits.problems(params, self._study.space, whole=True)):
             self._refuse(client, "\n".join(map(str, problems)))
             return
         if self._draws.once:

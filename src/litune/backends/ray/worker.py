@@ -18,7 +18,7 @@ _NICENESS = 5  # of the imports alone: the warm parent, which imports torch mean
 def _import() -> None:
     """Import Tune; a thread's niceness is its own, so the actor has none."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-    with importlib.import_module("litune.garbage").not_sought():
+    with importlib.import_module("litune.garbage").collection_off():
         importlib.import_module("litune.backends.ray.trainable")
 
 
