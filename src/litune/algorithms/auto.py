@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from litune import steps
 from litune.algorithms import legs
-from litune.space.enqueued import DRAWING
+from litune.config.schema import DRAWING
 from litune.space.space import Space
 
 _FEWEST_STEPS = 4  # a curve with fewer reports tells too little to continue by

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from omegaconf import DictConfig
 
 from litune.algorithms.terms import PAUSING
+from litune.config.schema import DRAWING, STOPPING
 from litune.errors import Problem
 from litune.parallelism import devices_a_trial
-from litune.space.enqueued import DRAWING
 from litune.space.space import Space
 from litune.steps import steps_of
 
-_STOPPING = ("scheduler", "assessor")  # the fields of a backend's section by which somebody else stops trials
 _USUAL = {"enable_checkpointing": True, "fast_dev_run": False, "max_steps": -1, "reload_dataloaders_every_n_epochs": 0}
 _LENGTH = ("trainer.max_epochs", "trainer.check_val_every_n_epoch", "trainer.val_check_interval", "trainer.max_steps")
 
@@ -52,6 +51,6 @@ def hindrances(config: DictConfig, space: Space, algorithm: str) -> Iterator[Pro
     for name in _LENGTH:
         if name in space.names:
             yield Problem(key=name, got="a parameter", expected=f"a fixed length of the trainings {wants}")
-    for name in (*DRAWING, *_STOPPING):
+    for name in (*DRAWING, *STOPPING):
         if config.backend.get(name) is not None:
             yield Problem(key=f"backend.{name}", got=repr(config.backend[name]), expected=f"null {wants}")

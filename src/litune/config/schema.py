@@ -235,6 +235,8 @@ class NniBackend:
 BACKENDS: Mapping[str, type] = {
     "local": LocalBackend, "optuna": OptunaBackend, "ray": RayBackend, "nni": NniBackend
 }  # fmt: skip
+# The fields of these by which somebody else than the study chooses the params of trials, and stops trials.
+DRAWING, STOPPING = ("searcher", "tuner", "manager"), ("scheduler", "assessor")
 
 
 @dataclass(kw_only=True)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from litune.config import config as configs
 from litune.config import nodes
+from litune.config.schema import DRAWING
 from litune.errors import Problem
 from litune.space import misfits
 from litune.space.parameters import Normal
@@ -23,7 +24,6 @@ from litune.targets.signatures import TARGET
 KEY = "search.enqueue"
 CONFIG = "config"
 _ABSENT = object()
-DRAWING = ("searcher", "tuner", "manager")  # the fields of a backend's section by which somebody else draws the params
 
 
 def read(config: DictConfig, space: Space) -> tuple[Mapping[str, Any], ...]:
