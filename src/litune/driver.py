@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,21 +87,12 @@ def _nothing(_config: DictConfig, _space: Space) -> contextlib.AbstractContextMa
 
 def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None], conclude: Conclude) -> int:
     """Run the backend under the live view, then show and write what the search found."""
-    from litune.report import notebook
     from litune.report.console import console_here
     from litune.report.live import ConsoleView
 
     console = console_here()
-    for before in study.earlier:
-        console.print(str(before), soft_wrap=True)
-    if study.why:
-        console.print(f"search.algorithm=auto is {study.terms.algorithm}: {study.why}", soft_wrap=True)
-    if study.terms.lag > (config.search.lag or LAG) and not study.rows:
-        console.print(
-            f"search.lag is raised to {study.terms.lag}, as {study.parallel} trials run at once: the trials that are "
-            "tried are other ones than with a smaller search.parallel",
-            soft_wrap=True,
-        )
+    for line in _said_before(config, study):
+        console.print(line, soft_wrap=True)
     try:
         with (
             interrupts.preceded(study.set_aside),
@@ -117,17 +108,34 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     study.settle()
     left = study.set_aside()
     conclude(console, study)
+    for line in _said_after(config, study, left):
+        console.print(line, soft_wrap=True)
+    return 0 if study.best() or not any(row.failure for row in study.rows.values()) else 1
+
+
+def _said_before(config: DictConfig, study: Study) -> Iterator[str]:
+    """Yield what is told before the first trial: what earlier runs teach, what `auto` chose, and a raised lag."""
+    yield from map(str, study.earlier)
+    if study.why:
+        yield f"search.algorithm=auto is {study.terms.algorithm}: {study.why}"
+    if study.terms.lag > (config.search.lag or LAG) and not study.rows:
+        yield (
+            f"search.lag is raised to {study.terms.lag}, as {study.parallel} trials run at once: the trials that are "
+            "tried are other ones than with a smaller search.parallel"
+        )
+
+
+def _said_after(config: DictConfig, study: Study, left: list[int]) -> Iterator[str]:
+    """Yield why the search ended before its time, if it did, with trials `left` to be run again; and the digest."""
+    from litune.report import notebook
+
     if study.overdue and (left or not study.over):
         again = "the same call" if notebook.is_here() else interrupts.command_line()
         interrupted = f"; trials {', '.join(map(str, left))} were running" if left else ""
-        console.print(
-            f"stopped early: search.timeout={config.search.timeout:g} s is over{interrupted}; continue with: {again}",
-            soft_wrap=True,
-        )
+        yield f"stopped early: search.timeout={config.search.timeout:g} s is over{interrupted}; continue with: {again}"
     if study.stopped:
-        console.print(f"stopped early: {study.stopped}", soft_wrap=True)
-    console.print(f"digest {study.digest()}", soft_wrap=True)
-    return 0 if study.best() or not any(row.failure for row in study.rows.values()) else 1
+        yield f"stopped early: {study.stopped}"
+    yield f"digest {study.digest()}"
 
 
 def _conclude(console: Console, study: Study) -> None:

@@ -81,7 +81,22 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     terms = identity.same_search(ledger.about, about, config, directory)
     description.mend(directory, config, space, ledger.about)
     description.note_reach(directory, config)
-    execution = Execution(
+    return Study(
+        config=configs.stored(config),
+        space=space,
+        objective=objective,
+        terms=terms,
+        execution=_execution_of(config),
+        ledger=ledger,
+        directory=directory,
+        earlier=before,
+        why=ledger.about.get("why", ""),
+    )
+
+
+def _execution_of(config: DictConfig) -> Execution:
+    """Return how the search is carried out by this command."""
+    return Execution(
         trials=steps.trials_in_all(config),
         parallel=parallel_of(config),
         steps=steps.steps_in_all(config),
@@ -95,17 +110,6 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
         devices_a_trial=devices_a_trial(config.trainer),
         retries=configs.plain(config.search.retries),
         equal_failures=config.search.stop_after_equal_failures,
-    )
-    return Study(
-        config=configs.stored(config),
-        space=space,
-        objective=objective,
-        terms=terms,
-        execution=execution,
-        ledger=ledger,
-        directory=directory,
-        earlier=before,
-        why=ledger.about.get("why", ""),
     )
 
 

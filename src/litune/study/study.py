@@ -217,11 +217,6 @@ class Study:
         row = replace(row, started=time.time())
         self._ledger.record(row, self.space)
         self._ledger.commit()
-        visible = range(min(row.number - self.terms.lag + 1, len(self.rows)))
-        curves = {
-            number: self.rows[number].history for number in visible if self.rows[number].state is not TrialState.FAILED
-        }
-        devices = self._free_devices()
         limit = self.execution.trial_timeout
         job = Job(
             number=row.number,
@@ -231,24 +226,25 @@ class Study:
             seed=row.seed,
             threads=self.terms.threads,
             attempt=row.attempt,
-            prune_below=prune_below(
-                self.terms.pruner,
-                row.number,
-                curves,
-                maximize=self.objective.maximize,
-                max_steps=self.terms.max_steps,
-            ),
+            prune_below=self._prune_rule(row.number),
             start=row.legs[-2].until if len(row.legs) > 1 else 0,
             until=row.legs[-1].until if row.legs and row.legs[-1].until < self.terms.max_steps else None,
             timeout=None if limit is None else max(_LEAST, limit - row.seconds),
             memory_gb=self.execution.memory_gb,
-            devices=devices,
+            devices=self._free_devices(),
         )
         self.running[row.number] = job
         return job
 
+    def _prune_rule(self, number: int) -> dict[int, float]:
+        """Return when the trial is stopped early, by the ended trials that it may learn from."""
+        seen = [self.rows[other] for other in range(min(number - self.terms.lag + 1, len(self.rows)))]
+        curves = {row.number: row.history for row in seen if row.state is not TrialState.FAILED}
+        maximize, max_steps = self.objective.maximize, self.terms.max_steps
+        return prune_below(self.terms.pruner, number, curves, maximize=maximize, max_steps=max_steps)
+
     def _free_devices(self) -> tuple[str, ...] | None:
-        """Return the devices that fewest trials use, in their own order."""
+        """Return the GPUs for a further trial, those that the fewest share; None where there are none to share out."""
         devices = self.execution.devices
         if not devices:
             return None

@@ -32,7 +32,6 @@ def execute(job: Job, send: Send, *, last: bool = False) -> Outcome:
     config: Any = None
     try:
         from litune.config import config as configs
-        from litune.training import resume
         from litune.training.training import run_trial
         from litune.workers import resources
 
@@ -43,13 +42,7 @@ def execute(job: Job, send: Send, *, last: bool = False) -> Outcome:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "config.yaml").write_text(configs.snapshot(config))
         if (job.attempt or job.start) and not job.checkpoint:
-            left = resume.find(directory, config)
-            if left:
-                job = replace(job, checkpoint=left.checkpoint)
-                history.update(left.history)
-            if len(history) != job.start:
-                place = f"after validation {len(history)}, from {left.checkpoint}" if left else "from the start"
-                print(f"it was interrupted, or its checkpoint is lost; it goes on {place}", flush=True)
+            job = _continued(job, config, history)
 
         def report(step: int, metrics: Metrics) -> None:
             history[step] = metrics.get(objective.metric, float("nan"))
@@ -64,6 +57,20 @@ def execute(job: Job, send: Send, *, last: bool = False) -> Outcome:
         if kind is FailureClass.OUT_OF_MEMORY and (sizes := _batch_sizes(config)):
             message += f"\n{_last_lines(error, 1)} with {sizes}"
         return failed(kind, message, history, time.monotonic() - started)
+
+
+def _continued(job: Job, config: DictConfig, history: dict[int, float]) -> Job:
+    """Return the job with the checkpoint that it goes on from, if there is one, whose reports `history` takes up."""
+    from litune.training import resume
+
+    left = resume.find(Path(job.directory), config)
+    if left:
+        job = replace(job, checkpoint=left.checkpoint)
+        history.update(left.history)
+    if len(history) != job.start:
+        place = f"after validation {len(history)}, from {left.checkpoint}" if left else "from the start"
+        print(f"it was interrupted, or its checkpoint is lost; it goes on {place}", flush=True)
+    return job
 
 
 def base_config(job: Job) -> DictConfig:

@@ -63,23 +63,13 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
         yield
         return
     alone = lean.known() and not (settings.address or settings.dashboard)
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if settings.address:
-        options["address"] = settings.address
-    else:
-        options |= {"address": "local", "_node_ip_address": "127.0.0.1"}
-        options |= {"include_dashboard": settings.dashboard, "dashboard_host": "127.0.0.1"}
-        options["_system_config"] = {"prestart_worker_first_driver": alone, **(lean.WORKERS if alone else {})}
-        options["num_cpus"] = settings.num_cpus or max(1, math.ceil(parallel * share["cpu"]))
-        if settings.num_gpus is not None:
-            options["num_gpus"] = settings.num_gpus
     with (
         contextlib.nullcontext() if settings.address else _watched(),
         lean.nodes() if alone else contextlib.nullcontext(),
     ):
         leaving = threading.Event()
         try:
-            _init(options, settings.address)
+            _init(_options(settings, math.ceil(parallel * share["cpu"]), alone=alone), settings.address)
             interrupts.take_back()  # Ray ends its driver on SIGTERM, whatever there is to do first
             if not settings.address:
                 threading.Thread(target=_leave_with, args=[_pillars(), leaving], daemon=True).start()
@@ -103,6 +93,20 @@ def pending(trials: int) -> Iterator[None]:
         yield
     finally:  # the next search of this process may run others
         os.environ.pop(_PENDING, None)
+
+
+def _options(settings: Any, cpus: int, *, alone: bool) -> dict[str, Any]:
+    """Return what ray.init() is given; `alone`: a cluster without Ray's own dashboard and agents (lean.py)."""
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if settings.address:
+        return options | {"address": settings.address}
+    options |= {"address": "local", "_node_ip_address": "127.0.0.1"}
+    options |= {"include_dashboard": settings.dashboard, "dashboard_host": "127.0.0.1"}
+    options["_system_config"] = {"prestart_worker_first_driver": alone, **(lean.WORKERS if alone else {})}
+    options["num_cpus"] = settings.num_cpus or max(1, cpus)
+    if settings.num_gpus is not None:
+        options["num_gpus"] = settings.num_gpus
+    return options
 
 
 def _init(options: dict[str, Any], address: str | None) -> None:
