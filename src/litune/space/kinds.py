@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import sys
 from collections.abc import Mapping
@@ -65,36 +64,44 @@ def of_numbers(kind: str, values: list[Any]) -> Parameter | str:
     if len(numbers) < len(values):
         return f"{TYPES[kind]}, all finite numbers"
     if kind == "randint":
-        low, high = numbers
-        if not isinstance(low, int) or not isinstance(high, int):
-            return TYPES[kind]
-        if max(abs(low), abs(high)) > _MOST:
-            return "whole numbers of at most 2**53"
-        return Int(low=low, high=high) if low < high else "low below high"
-    first, second, q = (*map(float, numbers), None)[:3]
-    assert first is not None
-    assert second is not None
+        return _int(*numbers)
+    first, second, *steps = map(float, numbers)
+    q = steps[0] if steps else None
     if q is not None and q <= 0:
         return "a step q above 0"
-    made: Float | Normal
-    if kind.endswith("normal"):
-        if second <= 0:
-            return "a sigma above 0"
-        made = Normal(mu=first, sigma=second, log="log" in kind, q=None)
-        largest = _largest(made)
-        made = dataclasses.replace(made, q=q)
-    else:
-        if first >= second:
-            return "low below high"
-        if "log" in kind and first <= 0:
-            return "low above 0 for a logarithmic range"
-        made = Float(low=first, high=second, log="log" in kind, q=q)
-        largest = max(abs(first), abs(second))
+    return (_normal if kind.endswith("normal") else _float)(first, second, q, log="log" in kind)
+
+
+def _int(low: int | float, high: int | float) -> Int | str:
+    if not isinstance(low, int) or not isinstance(high, int):
+        return TYPES["randint"]
+    if max(abs(low), abs(high)) > _MOST:
+        return "whole numbers of at most 2**53"
+    return Int(low=low, high=high) if low < high else "low below high"
+
+
+def _float(low: float, high: float, q: float | None, *, log: bool) -> Float | str:
+    if low >= high:
+        return "low below high"
+    if log and low <= 0:
+        return "low above 0 for a logarithmic range"
+    return _too_large(max(abs(low), abs(high)), q) or Float(low=low, high=high, log=log, q=q)
+
+
+def _normal(mu: float, sigma: float, q: float | None, *, log: bool) -> Normal | str:
+    if sigma <= 0:
+        return "a sigma above 0"
+    largest = _largest(Normal(mu=mu, sigma=sigma, log=log))
+    return _too_large(largest, q) or Normal(mu=mu, sigma=sigma, log=log, q=q)
+
+
+def _too_large(largest: float, q: float | None) -> str:
+    """Return what would be right where values overflow, or are too large for their step; "" where neither is so."""
     if largest > _HUGE:
         return f"values of at most {_HUGE:g}"
     if q is not None and largest / q > _MOST:
         return "a step q that is not lost beside the values"
-    return made
+    return ""
 
 
 def _largest(normal: Normal) -> float:

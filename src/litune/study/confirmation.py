@@ -100,7 +100,7 @@ def summarize(
 ) -> Confirmation | None:
     """Return what the trainings `again` say of the original trials; None until each has two scores or has failed."""
     sign = 1.0 if objective.maximize else -1.0
-    found = []
+    found: list[Candidate] = []
     for place, original in enumerate(originals):
         mine = {number // len(originals): row for number, row in again.items() if number % len(originals) == place}
         scores = {
@@ -118,12 +118,17 @@ def summarize(
     if not found:
         return None
     found.sort(key=lambda one: (one.failed, -sign * one.confirmed.mean))
-    lead = None
-    if len(found) > 1:
-        first, second = found[0].scores, found[1].scores
-        shared = [sign * (first[round_] - second[round_]) for round_ in first if round_ in second]
-        lead = interval(shared) if shared else None
+    lead = _lead(found, sign)
     return Confirmation(directory=directory, candidates=tuple(found), lead=lead, digest=digest(again.values()))
+
+
+def _lead(found: Sequence[Candidate], sign: float) -> Interval | None:
+    """Return how much better the first candidate is than the second over the seeds that both have."""
+    if len(found) < 2:
+        return None
+    first, second = found[0].scores, found[1].scores
+    shared = [sign * (first[round_] - second[round_]) for round_ in first if round_ in second]
+    return interval(shared) if shared else None
 
 
 def interval(values: Sequence[float]) -> Interval:
