@@ -141,7 +141,7 @@ def _options(options: Mapping[str, Any], asked: dict[str, Any], problems: list[P
             expected = "an argument, a field of search, or a section of the config"
             near = nearest(name, known)
             problems.append(Problem(key=name, got="an unknown argument", expected=expected, nearest=near))
-        elif name == first and value is not None and isinstance(schema._get_node(name), DictConfig):
+        elif "." not in name and value is not None and isinstance(schema._get_node(name), DictConfig):
             asked[name] = {**asked.get(name, {}), **_section(name, value, problems)}
         else:
             asked.update(_with(asked, name.split("."), value))
