@@ -1,4 +1,4 @@
-"""A search that goes on without its terminal: the same command in a session of its own, printing into a file."""
+"""`--detach`: the same search in a session of its own, without the terminal, printing into a file."""
 
 from __future__ import annotations
 

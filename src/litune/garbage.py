@@ -1,4 +1,4 @@
-"""Imports without Python's searches for garbage: torch makes a million objects, Ray a quarter of that, and all stay."""
+"""Imports with Python's garbage collection off: torch makes a million objects, Ray a quarter of that, and all stay."""
 
 from __future__ import annotations
 

@@ -34,11 +34,15 @@ class Leg(NamedTuple):
 class TrialRow:
     """One trial as recorded.
 
-    `seconds` is wall time, `restoring` the part of it before continued trainings went on; `reused` is the trial whose
-    identical training answered it; `retried` counts, by the class of the failure, how often it was run again because
-    it failed. `legs` is empty for a trial in one go; `resting` tells a trial that is paused after a leg from one that
-    was interrupted within. `started` is when it was last started; `spans` holds each time that it ran to its end or
-    that of a leg: `seconds` is their sum, but for a trial that was answered, which has none.
+    seconds    wall time of its training; `restoring` is the part of it before continued trainings went on
+    started    when it was last started
+    spans      each time that it ran to its end or that of a leg, in all `seconds`; none for a trial that was answered
+    attempt    how often it was started again
+    retried    class of failure -> how often it was run again because of one
+    reused     the trial whose identical training answered it
+    schedule   as in Outcome, for a training whose params changed on its way
+    legs       none for a trial in one go
+    resting    it is paused after a leg; a paused trial that does not rest was interrupted within one
     """
 
     number: int

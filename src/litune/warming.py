@@ -1,4 +1,4 @@
-"""What makes a process ready for a config's trials, so that each of them starts in milliseconds as a fork of it."""
+"""The steps that warm a process up for a config's trials, so that each trial starts in milliseconds as a fork of it."""
 
 from __future__ import annotations
 

@@ -21,12 +21,17 @@ from litune.space.distributions import distribution, drawn
 from litune.space.space import Space
 
 _ENOUGH = 8  # trials at a rung before TPE is fitted there
+_GOLDEN_RATIO = 0.6180339887498949
 
 
 def bracket_of(number: int, brackets: int) -> int:
-    """Return the bracket of a trial: each has about REDUCTION_FACTOR times fewer trials than the one before."""
+    """Return the bracket of a trial: each has about REDUCTION_FACTOR times fewer trials than the one before.
+
+    The trials are dealt out evenly by multiples of the golden ratio, not at random, so that few trials already keep to
+    the brackets' shares.
+    """
     shares = [REDUCTION_FACTOR ** (brackets - 1 - place) / (brackets - place) for place in range(brackets)]
-    place = (number * 0.6180339887498949) % 1.0 * sum(shares)
+    place = (number * _GOLDEN_RATIO) % 1.0 * sum(shares)
     for bracket, share in enumerate(shares):
         if place < share:
             return bracket

@@ -1,4 +1,4 @@
-"""What `auto` stands for: the algorithm, and why, in words for the log and the report."""
+"""search.algorithm=auto: the algorithm that suits a search, and why, in words for the log and the report."""
 
 from __future__ import annotations
 

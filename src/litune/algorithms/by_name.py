@@ -1,4 +1,4 @@
-"""The algorithms by their names: what each plans a search by."""
+"""From the name of an algorithm (search.algorithm) to the plan that a Study runs its search by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every plan in legs speaks of: trials as a decision may see them, and the decision itself."""
+"""What the algorithms that train in legs decide on, and return: the trials as they may see them, and a decision."""
 
 from __future__ import annotations
 

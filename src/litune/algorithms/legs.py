@@ -1,4 +1,4 @@
-"""Whether a search's trials can go in legs."""
+"""Whether a search's trials can be paused and continued (trained in legs), and what keeps them from it."""
 
 from __future__ import annotations
 

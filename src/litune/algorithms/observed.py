@@ -1,4 +1,4 @@
-"""What a search has seen of its trials, as a process is fitted to it: normal scores over log steps, thinned."""
+"""The values that a search has seen, as curves.py is fitted to them: normal scores, thinned over log steps."""
 
 from __future__ import annotations
 

@@ -77,12 +77,14 @@ class WholeTrials:
 
 
 class Legs:
-    """Trials in legs, by an algorithm that decides on Runs.
+    """Trials in legs, by an algorithm that decides on Runs (`decide`). `queue` holds the params of the first trials.
 
-    A leg's result is seen once the legs decided from then on, itself the first, are `lag` times as long as it is: about
-    when it ends if `lag` workers train. For legs of one length that is the rule of trials in one go. A decision that
-    finds nothing to do while others are out is passed over: the next one sees one more. `queue` holds the params of the
-    first trials. A trial costs the steps that it was to take by its last leg, at least one.
+    When a leg's result may be seen is told by a clock of steps: each decision advances it by the length of its leg, and
+    the result of a leg of n steps, decided at t, is seen from t + lag * n on. That is about when it ends if `lag`
+    workers train; for legs of one length, decision k sees the results of those <= k - lag, as with trials in one go.
+    A decision that finds nothing to do while others are out is passed over: the clock goes on to the next result.
+
+    A trial costs the steps that it has trained, a leg that is out included, and at least one.
     """
 
     def __init__(

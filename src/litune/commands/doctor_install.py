@@ -1,4 +1,4 @@
-"""Look over the installation: versions, processors, extras, and pairs of packages that do not work together."""
+"""`litune doctor`: the installation's versions, processors, extras, and packages that do not work together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run looked over: its ledger, trials recorded as running that are not, and what killed drivers left behind."""
+"""`litune doctor RUN`: its ledger, trials recorded as running that are not, and what killed drivers left behind."""
 
 from __future__ import annotations
 

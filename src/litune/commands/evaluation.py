@@ -1,4 +1,4 @@
-"""A trial's checkpoint, tested and asked for predictions, after the search."""
+"""`litune test` and `litune predict`: a trial's checkpoint on the test data, after the search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search that another command carries out, followed by its ledger until that command ends."""
+"""`--join`: a search that another command carries out, followed by its ledger until that command ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new project: a model, its data, an experiment and a search space that work as they are, to put one's own into."""
+"""`litune init`: a project with a model, its data, an experiment and a space, all to be replaced by one's own."""
 
 from __future__ import annotations
 

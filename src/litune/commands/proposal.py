@@ -1,4 +1,4 @@
-"""A search space proposed from the signatures of classes: a start to edit, from names, types and defaults."""
+"""`litune space`: a search space to edit, proposed from the arguments' names, types and defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where experiments and their search spaces lie."""
+"""Finding experiments (experiments/NAME.yaml) and search spaces (search_spaces/NAME.json) by their names."""
 
 from __future__ import annotations
 

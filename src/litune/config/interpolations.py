@@ -1,4 +1,4 @@
-"""Values that are still to be given, and interpolations that lead nowhere."""
+"""What must still be given in a config (???), and interpolations (${...}) that cannot be resolved."""
 
 from __future__ import annotations
 

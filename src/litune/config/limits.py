@@ -1,4 +1,4 @@
-"""The limits that the schema gives its fields."""
+"""A config's values checked against the limits that schema.py gives its fields: choices, least, most and so on."""
 
 from __future__ import annotations
 

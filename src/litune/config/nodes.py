@@ -1,4 +1,4 @@
-"""Finding one's way in a config: the OmegaConf nodes under dotted keys."""
+"""OmegaConf's nodes by dotted key, and which keys a config has or may be given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages that a running backend has of its own. They are NNI's and Ray's affair; here is only where they are."""
+"""The addresses of the pages that NNI and Ray serve by themselves while they work on a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of one experiment side by side, in the terminal or as a page."""
+"""`litune compare`: runs of one experiment side by side, in the terminal or as a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of a run as PNG files, for a paper: Optuna's own plots of its ledger, drawn by matplotlib."""
+"""`litune report --png`: the pictures of a run for a paper, Optuna's own plots of its ledger by matplotlib."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runs of one multirun in one table: printed, and written as CSV beside their directories."""
+"""`--multirun`: its runs in one table, printed, and written as CSV beside their directories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else, or Markdown for a pull request."""
+"""`litune report`: a run as one HTML file that needs nothing else, or as Markdown for a pull request."""
 
 from __future__ import annotations
 

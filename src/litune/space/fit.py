@@ -1,4 +1,4 @@
-"""Whether the config can take what the search space gives it."""
+"""The search space checked against the config: whether the config can take every value that the space gives it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with params that somebody else than the search has chosen."""
+"""Params that the search did not choose itself (search.enqueue, NNI's draws), checked against the space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Params tried before: how a trial must end, known from the equal training of another."""
+"""search.duplicates=reuse: how a trial with params tried before must end, known from the earlier training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What confines NNI's manager to this machine: two lines for node, as an environment variable."""
+"""NODE_OPTIONS, by which node runs scripts of ours in NNI's manager: loopback.js confines it to this machine."""
 
 from __future__ import annotations
 

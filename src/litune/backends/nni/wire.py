@@ -1,6 +1,6 @@
 """JSON lines over a Unix socket in the run directory: how NNI's processes speak with the one that keeps the ledger.
 
-The file stands at the start of every trial, so it imports little.
+Every trial that NNI starts imports this file, which therefore imports little itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ray, started here or joined, and left again."""
+"""The connection to Ray that a search has: a cluster started on this machine, or one joined, and left at the end."""
 
 from __future__ import annotations
 
