@@ -12,6 +12,7 @@ import optuna
 import pytest
 
 from litune.study import ledger as ledgers
+from litune.study import optuna_tables
 from litune.study.ledger import Ledger
 from litune.trial import TrialState
 from tests.faults import writer
@@ -59,7 +60,7 @@ def traced(action: Callable[[], None], *, at: int) -> int:
 
     def trace(frame: FrameType, event: str, _argument: Any) -> Any:
         nonlocal lines
-        if frame.f_code.co_filename != ledgers.__file__:
+        if frame.f_code.co_filename not in (ledgers.__file__, optuna_tables.__file__):
             return None
         if event == "line":
             lines += 1

@@ -17,6 +17,7 @@ from litune.errors import LedgerDamaged
 from litune.table import Leg, Span, TrialRow
 from litune.trial import Failure, FailureClass, TrialState
 
+ATTRIBUTE = "litune"
 _DIGITS = 20  # of a fingerprint that are kept: 80 bits
 OPTUNA_STATE = {
     TrialState.RUNNING: OptunaState.RUNNING,

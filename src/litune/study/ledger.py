@@ -8,12 +8,8 @@ with a fingerprint that tells a damaged row.
 
 from __future__ import annotations
 
-import datetime
-import functools
-import json
 import time
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +18,6 @@ from typing import Any
 import alembic.command  # noqa: F401 - Optuna would load it at the first storage, when nothing else is left to wait for
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, IntDistribution, distribution_to_json, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
@@ -30,21 +25,14 @@ from optuna.trial import TrialState as OptunaState
 
 from litune import interrupts
 from litune.errors import LedgerDamaged, LedgerUnwritable, SearchAbsent
-from litune.space.distributions import optuna_params
 from litune.space.space import Space
-from litune.study import database, encoding
+from litune.study import database, encoding, optuna_tables
+from litune.study.encoding import ATTRIBUTE
+from litune.study.optuna_tables import ATTRIBUTES, PARAMS, REPORTS, SCORES, TRIALS
 from litune.table import Span, TrialRow
 from litune.trial import Outcome, TrialState
 
 FILE = "ledger.db"
-ATTRIBUTE = "litune"
-_SHORT = 10**6  # whole bounds below it are written without their .0
-
-_trials: Any = models.TrialModel.__table__
-_params: Any = models.TrialParamModel.__table__
-_attributes: Any = models.TrialUserAttributeModel.__table__
-_values: Any = models.TrialValueModel.__table__
-_reports: Any = models.TrialIntermediateValueModel.__table__
 
 
 def storage_url(directory: Path, storage: str | None) -> str:
@@ -92,8 +80,8 @@ class Ledger:
             self._engine: sa.Engine = (storage or database.opened(url)).engine
             with database.at_one_moment(self._engine) as connection:
                 try:
-                    self._study, self.about = _find_study(connection, url, name)
-                    self._ids, self.rows, self._apart = _read(connection, self._study)
+                    self._study, self.about = optuna_tables.find_study(connection, url, name)
+                    self._ids, self.rows, self._apart = optuna_tables.read(connection, self._study)
                 except SearchAbsent:
                     raise
                 except LedgerDamaged as error:
@@ -112,7 +100,9 @@ class Ledger:
         self._attributes.add(row.number)
         if not known:
             self._new[row.number] = row
-            self._params_of(row, space)
+            rows, self._apart[row.number] = optuna_tables.param_rows(row.params, space)
+            if rows:
+                self._pending.append((PARAMS.insert(), row.number, rows))
 
     @interrupts.held_back()
     def report(self, number: int, step: int, value: float) -> None:
@@ -126,7 +116,7 @@ class Ledger:
         if previous is not None:
             self._unreport(number, step)
         columns = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
-        self._pending.append((_reports.insert(), number, [columns]))
+        self._pending.append((REPORTS.insert(), number, [columns]))
 
     @interrupts.held_back()
     def finish(self, number: int, outcome: Outcome) -> None:
@@ -136,8 +126,8 @@ class Ledger:
         for step, value in outcome.history.items():
             self.report(number, step, value)
         if self.rows[number].score is not None:  # it had ended once, and was continued as the search was given more
-            same = _values.c.trial_id == sa.bindparam("key")
-            self._pending.append((_values.delete().where(same), number, [{}]))
+            same = SCORES.c.trial_id == sa.bindparam("key")
+            self._pending.append((SCORES.delete().where(same), number, [{}]))
         ending = {
             name: getattr(outcome, name) for name in ("state", "score", "failure", "where", "checkpoint", "schedule")
         }
@@ -150,16 +140,16 @@ class Ledger:
         self.rows[number] = row
         self._attributes.add(number)
         if row.ended:
-            columns = {"state": encoding.OPTUNA_STATE[row.state], "datetime_complete": _utc(time.time())}
-            self._pending.append((_trials.update().where(_trials.c.trial_id == sa.bindparam("key")), number, [columns]))
+            columns = {"state": encoding.OPTUNA_STATE[row.state], "datetime_complete": optuna_tables.utc(time.time())}
+            self._pending.append((TRIALS.update().where(TRIALS.c.trial_id == sa.bindparam("key")), number, [columns]))
             if row.score is not None:
                 stored, kind = models.TrialValueModel.value_to_stored_repr(row.score)
                 columns = {"objective": 0, "value": stored, "value_type": kind}
-                self._pending.append((_values.insert(), number, [columns]))
+                self._pending.append((SCORES.insert(), number, [columns]))
 
     def _unreport(self, number: int, step: int) -> None:
-        same = (_reports.c.trial_id == sa.bindparam("key")) & (_reports.c.step == sa.bindparam("at"))
-        self._pending.append((_reports.delete().where(same), number, [{"at": step}]))
+        same = (REPORTS.c.trial_id == sa.bindparam("key")) & (REPORTS.c.step == sa.bindparam("at"))
+        self._pending.append((REPORTS.delete().where(same), number, [{"at": step}]))
 
     @interrupts.held_back()
     def commit(self) -> None:
@@ -178,18 +168,18 @@ class Ledger:
         with self._engine.begin() as connection:
             for number, row in self._new.items():
                 columns = {"number": number, "study_id": self._study, "state": OptunaState.RUNNING}
-                insert = _trials.insert().values(**columns, datetime_start=_utc(row.started))
-                self._ids[number] = connection.execute(insert.returning(_trials.c.trial_id)).scalar_one()
+                insert = TRIALS.insert().values(**columns, datetime_start=optuna_tables.utc(row.started))
+                self._ids[number] = connection.execute(insert.returning(TRIALS.c.trial_id)).scalar_one()
             for statement, number, rows in self._pending:
                 key = "trial_id" if statement.is_insert else "key"
                 connection.execute(statement, [{**row, key: self._ids[number]} for row in rows])
             touched = [self._ids[number] for number in self._attributes]
-            ours = _attributes.c.trial_id.in_(touched) & (_attributes.c.key == ATTRIBUTE)
-            connection.execute(_attributes.delete().where(ours))
+            ours = ATTRIBUTES.c.trial_id.in_(touched) & (ATTRIBUTES.c.key == ATTRIBUTE)
+            connection.execute(ATTRIBUTES.delete().where(ours))
             texts = [(self._ids[number], self._text(number)) for number in sorted(self._attributes)]
             if texts:
                 rows = [{"trial_id": key, "key": ATTRIBUTE, "value_json": text} for key, text in texts]
-                connection.execute(_attributes.insert(), rows)
+                connection.execute(ATTRIBUTES.insert(), rows)
         self._new.clear()
         self._pending.clear()
         self._attributes.clear()
@@ -202,97 +192,8 @@ class Ledger:
         self.commit()
         self._engine.dispose()
 
-    def _params_of(self, row: TrialRow, space: Space) -> None:
-        rows, given_back = [], {}
-        for name, (distribution, value) in optuna_params(space, row.params).items():
-            given_back[name] = distribution.to_external_repr(distribution.to_internal_repr(value))
-            columns = {"param_name": name, "param_value": distribution.to_internal_repr(value)}
-            rows.append({**columns, "distribution_json": _as_text(repr(distribution), distribution)})
-        self._apart[row.number] = _changed(row.params, given_back)
-        if rows:
-            self._pending.append((_params.insert(), row.number, rows))
-
-
-@functools.lru_cache(maxsize=1000)
-def _as_text(_shown: str, distribution: BaseDistribution) -> str:
-    """Return the distribution as Optuna reads it, and short, as it is kept with each param: without its defaults.
-
-    It is remembered by what it shows as, too: choices of 0 and 1 equal those of false and true.
-    """
-    plain = json.loads(distribution_to_json(distribution))
-    by_default = {"log": False, "step": 1 if isinstance(distribution, IntDistribution) else None}
-    given = {name: value for name, value in plain["attributes"].items() if value != by_default.get(name, ...)}
-    floats = {name: value for name, value in given.items() if isinstance(value, float) and abs(value) < _SHORT}
-    whole = {name: int(value) for name, value in floats.items() if value.is_integer()}
-    return json.dumps({**plain, "attributes": {**given, **whole}}, separators=(",", ":"))
-
-
-_of_text = functools.lru_cache(maxsize=1000)(json_to_distribution)
-
-
-def _changed(params: Mapping[str, Any], given_back: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return those of the params that come back otherwise, in value or type, from Optuna's columns."""
-    same = {name for name, value in given_back.items() if _is(params.get(name), value)}
-    return {name: value for name, value in params.items() if name not in same}
-
-
-def _is(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
-
 
 def load_study(url: str, name: str) -> optuna.Study:
     """Return the study as Optuna sees it."""
     with database.translated(url):
         return optuna.load_study(study_name=name, storage=database.opened(url))
-
-
-def _find_study(connection: sa.Connection, url: str, name: str) -> tuple[int, dict[str, Any]]:
-    studies: Any = models.StudyModel.__table__
-    attributes: Any = models.StudyUserAttributeModel.__table__
-    study = connection.scalar(sa.select(studies.c.study_id).where(studies.c.study_name == name))
-    if study is None:
-        raise database.absent(url, name, list(connection.scalars(sa.select(studies.c.study_name))))
-    mine = (attributes.c.study_id == study) & (attributes.c.key == ATTRIBUTE)
-    about = connection.scalar(sa.select(attributes.c.value_json).where(mine))
-    return study, encoding.decode_study(about) if about else {}
-
-
-_Rows = dict[int, TrialRow]
-
-
-def _read(connection: sa.Connection, study: int) -> tuple[dict[int, int], _Rows, dict[int, Mapping[str, Any]]]:
-    """Return, by number, the trials' keys, the trials, and what their attribute must hold of their params."""
-    mine = _trials.c.study_id == study
-    joined = _trials.outerjoin(_values, _values.c.trial_id == _trials.c.trial_id)
-    columns = (_trials.c.trial_id, _trials.c.number, _trials.c.state, _trials.c.datetime_start, _values.c.value)
-    found = connection.execute(sa.select(*columns).select_from(joined).where(mine).order_by(_trials.c.number)).all()
-    history: dict[int, dict[int, float]] = defaultdict(dict)
-    reported = (_reports.c.trial_id, _reports.c.step, _reports.c.intermediate_value, _reports.c.intermediate_value_type)
-    joined = _reports.join(_trials, _trials.c.trial_id == _reports.c.trial_id)
-    to_value = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
-    for key, step, value, kind in connection.execute(sa.select(*reported).select_from(joined).where(mine)):
-        history[key][step] = to_value(value, kind)
-    params: dict[int, dict[str, Any]] = defaultdict(dict)
-    held = (_params.c.trial_id, _params.c.param_name, _params.c.param_value, _params.c.distribution_json)
-    joined = _params.join(_trials, _trials.c.trial_id == _params.c.trial_id)
-    for key, name, value, text in connection.execute(sa.select(*held).select_from(joined).where(mine)):
-        params[key][name] = _of_text(text).to_external_repr(value)
-    joined = _attributes.join(_trials, _trials.c.trial_id == _attributes.c.trial_id)
-    query = sa.select(_attributes.c.trial_id, _attributes.c.value_json).select_from(joined)
-    attributes: dict[int, str] = dict(connection.execute(query.where(mine & (_attributes.c.key == ATTRIBUTE))).all())
-    ids, rows, apart = {}, {}, {}
-    for key, number, state, start, value in found:
-        curve = dict(sorted(history[key].items()))
-        row = encoding.decode_row(attributes.get(key), number, state, _seconds(start), value, curve, params[key])
-        ids[number], rows[number], apart[number] = key, row, _changed(row.params, params[key])
-    if sorted(rows) != list(range(len(rows))):
-        raise LedgerDamaged(f"the ledger lacks trial {min(set(range(len(rows))) - set(rows))}")
-    return ids, rows, apart
-
-
-def _utc(seconds: float) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).replace(tzinfo=None)
-
-
-def _seconds(utc: datetime.datetime) -> float:
-    return utc.replace(tzinfo=datetime.timezone.utc).timestamp()
