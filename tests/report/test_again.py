@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 import litune
 from litune import cli
+from litune.report.facts import gather
+from litune.report.summary import commands
 
 
 def climb(params: dict[str, Any], trial: Any) -> float:
@@ -66,3 +69,12 @@ def test_of_a_search_in_legs_it_says_when_the_digest_is_another_one(
         run = recorded("legs", 2, f"search.algorithm={algorithm}")
         assert cli.main(["report", str(run), "--format", "md"]) == 0
         assert ("unless it was given more on its way" in capsys.readouterr().out) == (algorithm == "asha")
+
+
+def test_no_replay_is_advised_of_a_trial_whose_params_changed_on_its_way(recorded: Callable[..., Path]) -> None:
+    facts = gather(str(recorded("population", 3)))
+    assert any("replay=" in command for _, command in commands(facts))
+    changed = replace(facts.board[0], schedule=({"step": 0, "trial": 0, "params": {}},))
+    advised = commands(replace(facts, board=(changed, *facts.board[1:])))
+    assert not any("replay=" in command for _, command in advised)
+    assert any("best.yaml" in command for _, command in advised)

@@ -111,19 +111,18 @@ def environment(facts: Facts) -> Table:
 def commands(facts: Facts) -> list[tuple[str, str]]:
     """Return (what for, command) of what one does next with the run."""
     place = shlex.quote(display_path(facts.directory))
-    again = shlex.quote(f"{facts.name}-again")
+    again = f"litune search --config-file {place}/config.yaml name={shlex.quote(f'{facts.name}-again')}"
     legs = facts.about["terms"]["algorithm"] in PAUSING  # what these decide depends on when there was more to spend
-    found = [
-        ("the same search again; its last line must be the digest" + legs * ", unless it was given more on its way",
-         f"litune search --config-file {place}/config.yaml name={again}"),
-        ("every trial as CSV", f"litune trials {place} --format csv"),
-    ]  # fmt: skip
+    unless = ", unless it was given more on its way" if legs else ""
+    found = [(f"the same search again; its last line must be the digest{unless}", again)]
     if facts.board:
-        found.insert(1, ("train the best again", f"litune train --config-file {place}/best.yaml"))
-        number = facts.board[0].number
-        if facts.confirmation is None:
-            found.append(("find out how good the best ones are on other seeds", f"litune confirm {place}"))
-        found.insert(2, ("check that it gives the same bits", f"litune train replay={place} trial={number}"))
+        best = facts.confirmation.winner.row if facts.confirmation else facts.board[0]
+        found.append(("train the best again", f"litune train --config-file {place}/best.yaml"))
+        if not best.schedule:  # else there is no one training to repeat
+            found.append(("check that it gives the same bits", f"litune train replay={place} trial={best.number}"))
+    found.append(("every trial as CSV", f"litune trials {place} --format csv"))
+    if facts.board and facts.confirmation is None:
+        found.append(("find out how good the best ones are on other seeds", f"litune confirm {place}"))
     return found
 
 
