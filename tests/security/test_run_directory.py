@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from fsspec.implementations import local
 
 from tests import in_process
 from tests.faults.searches import command, environment, finish
@@ -46,6 +47,8 @@ def test_files_are_their_owners_alone(run: Path) -> None:
 
 def test_files_of_a_single_training_are_their_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0o022)
+    local.get_umask.cache_clear()
+    local.get_umask(0o666)  # as where this process has written a checkpoint of its own before
     try:
         in_process.litune("train", "experiment=tiny", "name=once", f"search.runs={tmp_path}")
         in_process.search(tmp_path, "search.trials=1")

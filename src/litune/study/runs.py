@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -40,10 +41,19 @@ RAY_PAGE = "ray-page"
 def private() -> Iterator[None]:
     """Make what is written meanwhile readable by its owner alone: files 0600, directories 0700."""
     before = os.umask(0o077)
+    _forget_umask()
     try:
         yield
     finally:
         os.umask(before)
+        _forget_umask()
+
+
+def _forget_umask() -> None:
+    """Have fsspec, which Lightning writes checkpoints by, look again: it keeps the umask that it saw first."""
+    local: Any = sys.modules.get("fsspec.implementations.local")
+    if clear := getattr(getattr(local, "get_umask", None), "cache_clear", None):
+        clear()
 
 
 def find(run: str, root: Path = Path("runs")) -> Path:
