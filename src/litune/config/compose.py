@@ -177,6 +177,7 @@ def _word(value: Any) -> str:
 
 
 def _document(choice: str, config_dir: Path | None, file: Path | None) -> tuple[Document | None, list[Problem]]:
+    """Return the experiment's file; None, and the problems, where it cannot be read."""
     try:
         return read(file or experiments.find(choice, config_dir)), []
     except InputError as error:
@@ -232,6 +233,7 @@ def _keys(trial: DictConfig, data: Mapping[str, Any], backend: str, prefix: str 
 
 
 def _nest(content: dict[str, Any], key: str, value: Any) -> None:
+    """Put a value under its dotted key into nested content; in an open section whole."""
     *above, name = key.split(".") if key.partition(".")[0] not in OPEN_SECTIONS else [key]
     for part in above:
         content = content.setdefault(part, {})

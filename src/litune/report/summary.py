@@ -57,6 +57,7 @@ def sentences(facts: Facts, found: Sequence[Importance]) -> list[str]:
 
 
 def _margin(facts: Facts) -> list[str]:
+    """Say by how much the winner leads the next one and the median."""
     other = [row for row in facts.board[1:] if row.params != facts.board[0].params]
     scores = [row.score for row in facts.board if row.score is not None and math.isfinite(row.score)]
     if not other or len(scores) < 3:

@@ -191,10 +191,12 @@ class Study:
         return board[0] if board else None
 
     def _spent_out(self) -> bool:
+        """Say whether search.budget.seconds is spent."""
         most = self.execution.seconds
         return most is not None and sum(row.seconds for row in self.rows.values() if row.reused is None) >= most
 
     def _carry_out(self, number: int, decision: Decision) -> Job:
+        """Start the trial, or the leg of a trial, that the plan has decided on."""
         if decision.trial is None:
             assert decision.params is not None
             row = self._new(decision.params)
@@ -210,10 +212,12 @@ class Study:
         return TrialRow(number=number, state=TrialState.RUNNING, params=params, seed=self.terms.seed_of(number))
 
     def _resume(self, number: int) -> Job:
+        """Start an interrupted trial again."""
         row = self.rows[number]
         return self._start(replace(row, state=TrialState.RUNNING, attempt=row.attempt + 1))
 
     def _start(self, row: TrialRow) -> Job:
+        """Record the trial as running, durably, and return the job for it."""
         row = replace(row, started=time.time())
         self._ledger.record(row, self.space)
         self._ledger.commit()
@@ -253,6 +257,7 @@ class Study:
         return tuple(sorted(freest, key=devices.index))
 
     def _drop_checkpoints(self) -> None:
+        """Delete the checkpoints of ended trials other than the best search.keep_checkpoints."""
         ended = (row for row in self.rows.values() if row.ended)
         board = leaderboard(ended, maximize=self.objective.maximize)
         kept = {

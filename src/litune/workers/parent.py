@@ -100,6 +100,7 @@ class Parent:
             processes.end_descendants()
 
     def _on_control(self, control: socket.socket) -> None:
+        """Take a client or a listening socket from the driver; its end is ours."""
         data, fds, _, _ = socket.recv_fds(control, _BUFFER, 1)
         if not data:
             self._serving = False
@@ -110,6 +111,7 @@ class Parent:
                 self._welcome(socket.socket(fileno=fd))
 
     def _on_listener(self, listener: socket.socket) -> None:
+        """Take a client of this user's, as from a Ray actor."""
         connection, _ = listener.accept()
         if unix_socket.peer(connection)[1] != os.getuid():
             connection.close()
@@ -122,6 +124,7 @@ class Parent:
         self._selector.register(connection, selectors.EVENT_READ, self._on_client)
 
     def _on_client(self, connection: socket.socket) -> None:
+        """Read a client's job, and start it; end the trial of a client that has gone."""
         client = self._clients[connection.fileno()]
         try:
             data = connection.recv(_BUFFER)
@@ -166,6 +169,7 @@ class Parent:
                 self._start(client, client.job)
 
     def _refuse(self, client: _Client, why: str) -> None:
+        """Tell a client that its trial could not be started."""
         outcome = failed(FailureClass.LOST, why, {}, 0.0)
         self._tell(client, [{"type": "outcome", **outcome.to_json()}])
         self._forget(client)
@@ -179,10 +183,12 @@ class Parent:
                 one.close()
 
     def _on_child(self, wake: socket.socket) -> None:
+        """Empty the pipe that wakes this process when a child ends."""
         with contextlib.suppress(BlockingIOError):
             wake.recv(4096)
 
     def _reap(self) -> None:
+        """Bury each child that has ended, with all that its trial left behind, and tell its client how."""
         for client in [client for client in self._clients.values() if client.pid]:
             pid, status = os.waitpid(client.pid, os.WNOHANG)
             if pid:
@@ -219,6 +225,7 @@ class Parent:
         client.connection.close()
 
     def _wait(self) -> float | None:
+        """Return the seconds until something is due; None if nothing is."""
         now = time.monotonic()
         ends = [client.started + client.timeout - now for client in self._clients.values() if client.timeout]
         if self._clients and not self._next:
@@ -226,6 +233,7 @@ class Parent:
         return max(0.05, min(ends)) if ends else None
 
     def _deadlines(self) -> None:
+        """End the trials whose time is over: by SIGTERM, and after GRACE by SIGKILL."""
         now = time.monotonic()
         for client in self._clients.values():
             if client.pid and client.timeout and now > client.started + client.timeout:

@@ -118,6 +118,7 @@ class TrialServer:
         self._selector.close()
 
     def _welcome(self) -> None:
+        """Accept a process of this user's own."""
         accepted, _ = self._listener.accept()
         if unix_socket.peer(accepted)[1] != os.getuid():
             accepted.close()
@@ -127,6 +128,7 @@ class TrialServer:
         self._selector.register(client.connection, selectors.EVENT_READ, client)
 
     def _hear(self, client: _Client) -> None:
+        """Take what a client says, or that it is gone."""
         messages = client.connection.read()
         if messages is None:  # a trial goes on without its client, and is recorded
             self._forget(client)
@@ -146,12 +148,14 @@ class TrialServer:
                 self._stop(client, pruned=message["pruned"], final=message["final"])
 
     def _forget(self, client: _Client) -> None:
+        """Hang up on a client."""
         self._selector.unregister(client.connection)
         self._clients.discard(client)
         client.connection.close()
         self.tuner = None if client.connection is self.tuner else self.tuner
 
     def _grant(self) -> None:
+        """Answer the tuner's requests by the study's next jobs, while further trials may start."""
         while self._asked and self.tuner and len(self._study.running) < self._study.parallel + self._draws.ahead:
             job = self._study.ask()
             if job is None:
@@ -161,12 +165,14 @@ class TrialServer:
             self._outbox.append((self.tuner, {"params": {NUMBER: job.number, **job.params}}))
 
     def _on_nni_end(self, parameter_id: int) -> None:
+        """Take note that NNI has ended a trial, of which its client may never have come."""
         number = self._granted.pop(parameter_id, None)
         if number is not None:  # it ended before its client came
             failure = Failure(kind=FailureClass.LOST, message="NNI could not start the trial's command")
             self._study.tell(number, Outcome(state=TrialState.FAILED, failure=failure))
 
     def _assign(self) -> None:
+        """Find out whose trial each new client is, and have it started."""
         waiting = {client.trial: client for client in self._clients if client.kind == "trial" and client.number is None}
         if not waiting:
             return
@@ -178,6 +184,7 @@ class TrialServer:
                 self._start_drawn(waiting, self._manager.get("/trial-jobs"))
 
     def _start_suggested(self, client: _Client, listed: Any) -> None:
+        """Start the trial for which the study chose the params."""
         if not listed or not listed.get("hyperParameters"):
             return  # the manager has not noted it yet
         found = packet(listed)
@@ -202,9 +209,11 @@ class TrialServer:
             self._draw(client, flatten(found["parameters"]), found["parameter_id"])
 
     def _overdue(self, trial: str) -> bool:
+        """Say whether a trial's client has stayed away so long that the trials after it need not wait."""
         return time.monotonic() - self._missed.setdefault(trial, time.monotonic()) > _PATIENCE
 
     def _draw(self, client: _Client, params: dict[str, Any], parameter_id: int) -> None:
+        """Start a trial by params that NNI drew; refuse wrong ones, answer from the ledger what it has drawn twice."""
         if problems := list(misfits.problems(params, self._study.space, whole=True)):
             self._refuse(client, "\n".join(map(str, problems)))
             return
@@ -239,6 +248,7 @@ class TrialServer:
             self._manager.put("/api/v1/nni/experiment?update_type=MAX_TRIAL_NUM", profile)
 
     def _start(self, client: _Client, job: Job, parameter_id: int) -> None:
+        """Tell a client which trial it is, and hold that for a worker."""
         client.number = job.number
         self._outbox.append((client.connection, _start_message(job.number, self._study, parameter_id)))
         self._held[job.number] = job
@@ -272,6 +282,7 @@ class TrialServer:
         self._outbox.append((client.connection, {"type": "stopped"}))
 
     def _on_worker(self, job: Job, message: Message) -> None:
+        """Hand the study what a trial says, and its client what NNI is to know of it."""
         client = next((client for client in self._clients if client.number == job.number), None)
         if message["type"] == "report":
             self._study.report(job.number, message["step"], message["metrics"])

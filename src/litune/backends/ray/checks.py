@@ -45,6 +45,7 @@ def share_of(config: DictConfig) -> dict[str, float]:
 
 
 def _resources(config: DictConfig) -> Iterator[Problem]:
+    """Yield what is wrong with the resources of a trial and of the cluster."""
     asked = config.backend.resources_per_trial or {}
     wrong = [(name, amount) for name, amount in asked.items() if not _is_amount(amount)]
     for name, amount in wrong:
@@ -85,6 +86,7 @@ def _address(address: str | None) -> Iterator[Problem]:
 
 
 def _waiting(config: DictConfig) -> Iterator[Problem]:
+    """Yield what a scheduler of Ray's cannot have beside it: a pruner, or a lag by which trials wait for others."""
     scheduler, search = config.backend.scheduler, config.search
     if scheduler is None:
         return
