@@ -120,10 +120,7 @@ class SearchResult:
     @property
     def study(self) -> optuna.Study:
         """The run as Optuna's study, for its plots and its dashboard."""
-        import optuna
-
-        url = ledger.storage_url(self.directory, self.config.search.storage)
-        return optuna.load_study(study_name=self.directory.name, storage=url)
+        return ledger.load_study(self.directory, self.config.search.storage)
 
     @property
     def digest(self) -> str:

@@ -48,7 +48,7 @@ def confirm(run: str, top: int, seeds: int) -> int:
         assert best is not None
         note = confirmed.note(confirmation, objective)
         path = runs.write_best(directory, config, best, terms, note=note)
-        study = ledgers.load_study(ledgers.storage_url(directory, config.search.storage), directory.name)
+        study = ledgers.load_study(directory, config.search.storage)
         study.set_user_attr("confirmed", f"trial {best.number}, {note}")  # where optuna-dashboard shows it
         console.print(f"best: {display_path(path)}", soft_wrap=True)
 

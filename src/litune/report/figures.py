@@ -48,7 +48,7 @@ def write_figures(facts: Facts, directory: Path) -> list[Path]:
 def _pictures(facts: Facts) -> Iterator[tuple[str, Callable[[], Any]]]:
     from optuna.visualization import matplotlib as plots
 
-    study = ledger.load_study(ledger.storage_url(facts.directory, facts.config.search.storage), facts.name)
+    study = ledger.load_study(facts.directory, facts.config.search.storage)
     metric = facts.objective.metric
     found = importances(facts, samples=0)
     names = [one.name for one in found]

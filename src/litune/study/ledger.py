@@ -193,7 +193,8 @@ class Ledger:
         self._engine.dispose()
 
 
-def load_study(url: str, name: str) -> optuna.Study:
-    """Return the study as Optuna sees it."""
+def load_study(directory: Path, storage: str | None) -> optuna.Study:
+    """Return a run's study as Optuna sees it; `storage` as for storage_url."""
+    url = storage_url(directory, storage)
     with database.translated(url):
-        return optuna.load_study(study_name=name, storage=database.opened(url))
+        return optuna.load_study(study_name=directory.name, storage=database.opened(url))
