@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 from litune.tasks.digits import MLP, Digits
 from litune.training import reporting
@@ -26,6 +26,8 @@ CONFIG = {
     "backend": {"name": "local"},
 }
 
+CALLBACKS = "pytorch_lightning.callbacks"
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
@@ -38,6 +40,46 @@ class Drawn(Digits):
     def train_dataloader(self) -> DataLoader:
         generator = torch.Generator().manual_seed(1)
         return DataLoader(TensorDataset(*self.train), batch_size=64, shuffle=True, generator=generator)
+
+
+class Batched(Digits):
+    """The order of its batches is drawn by a generator of their own."""
+
+    def train_dataloader(self) -> DataLoader:
+        data = TensorDataset(*self.train)
+        order = RandomSampler(data, generator=torch.Generator().manual_seed(1))
+        return DataLoader(data, batch_sampler=BatchSampler(order, 64, drop_last=False))
+
+
+class Kept(Digits):
+    """The workers that load its training data live on from epoch to epoch."""
+
+    def train_dataloader(self) -> DataLoader:
+        data = TensorDataset(*self.train)
+        return DataLoader(data, batch_size=64, shuffle=True, num_workers=1, persistent_workers=True)
+
+
+class KeptForValidation(Digits):
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(TensorDataset(*self.valid), batch_size=64, num_workers=1, persistent_workers=True)
+
+
+class Thawing(MLP):
+    """Its first layer is trained from the third epoch on, as a pretrained one would be."""
+
+    def __init__(self, hidden: int, dropout: float, group: bool = False) -> None:
+        super().__init__(hidden, dropout)
+        self.group = group
+        self.net[1].requires_grad_(False)
+
+    def on_train_epoch_start(self) -> None:
+        if self.current_epoch == 2:
+            self.net[1].requires_grad_(True)
+            if self.group:
+                self.optimizers().add_param_group({"params": [self.net[1].weight, self.net[1].bias]})
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.net[4].parameters() if self.group else self.parameters(), lr=0.01)
 
 
 class Kind(enum.Enum):
@@ -69,7 +111,7 @@ def run(
 
     job = Job(
         number=0,
-        params={"optimizer.lr": lr},
+        params={"optimizer.lr": lr} if config["optimizer"] else {},
         config=config,
         directory=str(directory),
         seed=3,
@@ -157,16 +199,37 @@ def test_one_that_was_killed_after_its_last_epoch_keeps_its_curve(whole: Outcome
     [
         ("trainer", {"max_steps": 28}),
         ("trainer", {"reload_dataloaders_every_n_epochs": 2}),
+        ("trainer", {"precision": "64-true"}),
         ("data", {"_target_": "tests.training.test_resume.Drawn"}),
+        ("data", {"_target_": "tests.training.test_resume.Batched"}),
+        ("data", {"_target_": "tests.training.test_resume.Kept"}),
+        ("data", {"_target_": "tests.training.test_resume.KeptForValidation"}),
+        ("callbacks", {"it": {"_target_": f"{CALLBACKS}.BatchSizeFinder", "max_trials": 1}}),
+        ("callbacks", {"it": {"_target_": f"{CALLBACKS}.ModelPruning", "pruning_fn": "l1_unstructured"}}),
     ],
 )
 def test_what_lightning_would_not_go_on_with_as_before_starts_again(section: str, change: dict, tmp_path: Path) -> None:
-    config = {**CONFIG, "allow": ["tests"], section: {**CONFIG[section], **change}}
+    config = {**CONFIG, "allow": ["tests"], section: {**CONFIG.get(section, {}), **change}}
     whole, _ = run(tmp_path / "whole", config=config)
     run(tmp_path / "killed", killed_at=3, config=config)
     again, steps = run(tmp_path / "killed", attempt=1, config=config)
+    assert whole.state is TrialState.COMPLETE
     assert again.history == whole.history
     assert steps[0] == 1
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_a_training_that_unfroze_params_on_its_way_does_not_go_on_without_them(
+    group: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "_SELDOM", 0.0)
+    model = {**CONFIG["model"], "_target_": "tests.training.test_resume.Thawing", "group": group}
+    config = {**CONFIG, "allow": ["tests"], "model": model, "optimizer": {}, "lr_scheduler": {}}
+    whole, _ = run(tmp_path / "whole", config=config)
+    run(tmp_path / "killed", killed_at=5, config=config)
+    again, _ = run(tmp_path / "killed", attempt=1, config=config)
+    assert whole.state is TrialState.COMPLETE
+    assert again.history == whole.history
 
 
 def test_a_checkpoint_that_holds_more_than_plain_values_is_told_with_what_and_the_cure(

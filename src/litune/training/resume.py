@@ -2,8 +2,9 @@
 
 Only from one that gives the same curve to the last bit: made at an epoch's end with the same config, in a training of
 one process that was to go on, and with no metric in the middle of its sum, as torchmetrics keeps those out of
-checkpoints. Where the training has a length in steps, makes its loaders anew on its way, or draws its data by a
-generator of their own, Lightning does not go on as it would have gone.
+checkpoints. Where the training has a length in steps, makes its loaders anew on its way, draws its data by a generator
+of their own or in workers that outlive an epoch, is of double precision, has unfrozen params on its way, or has a
+callback that changes it at its start or in its checkpoints, Lightning does not go on as it would have gone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import pickle
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ KEY = "litune"  # of what a checkpoint says about itself
 _SECTIONS = (
     "seed", "model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks", "objective",
 )  # fmt: skip
+_CHANGING = {"BatchSizeFinder", "LearningRateFinder", "ModelPruning"}  # callbacks, see above
 
 # what torch.load raises of a damaged file, beside what a mark that is not ours leads to
 _UNREADABLE = (
@@ -51,10 +54,12 @@ class ResumeMarks:
     def __init__(self, of: str) -> None:
         self._of, self._between_epochs = of, False
         self._due: list[float | None] = []
+        self._trained: Any = None
 
-    def on_train_epoch_start(self, _trainer: Any, _module: Any) -> None:
-        """Note that an epoch has begun."""
+    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+        """Note that an epoch has begun, and what the first one trains."""
         self._between_epochs = False
+        self._trained = self._trained or _trained(trainer, module)
 
     def on_train_epoch_end(self, _trainer: Any, _module: Any) -> None:
         """Note that an epoch has ended; Lightning calls the ModelCheckpoints after all others."""
@@ -65,6 +70,7 @@ class ResumeMarks:
         reset_next = {id(one.value) for one in trainer._results.values() if not one.is_tensor}
         summing = any(getattr(part, "update_called", False) and id(part) not in reset_next for part in module.modules())
         goes_on = self._between_epochs and not trainer.should_stop and not summing and _is_restored_exactly(trainer)
+        goes_on = goes_on and self._trained == _trained(trainer, module)
         due = [_due(trainer, scheduler) for scheduler in trainer.lr_scheduler_configs]
         checkpoint[KEY] = {"of": self._of, "goes_on": goes_on, "due": due}
 
@@ -79,13 +85,35 @@ class ResumeMarks:
                 module.lr_scheduler_step(scheduler.scheduler, value)
 
 
+def _trained(trainer: Any, module: Any) -> Any:
+    """Return which params are trained, in how many groups: a continued training has those of the first epoch."""
+    groups = [len(optimizer.param_groups) for optimizer in trainer.optimizers]
+    return groups, [param.requires_grad for param in module.parameters()]
+
+
 def _is_restored_exactly(trainer: Any) -> bool:
     """Whether Lightning, from a checkpoint of this training, goes on as the training itself would have gone on."""
     if trainer.world_size > 1 or trainer.max_steps != -1 or trainer.reload_dataloaders_every_n_epochs:
         return False
-    loaders = trainer.fit_loop._combined_loader.flattened
-    drawing = [part for loader in loaders for part in (loader, getattr(loader, "sampler", None))]
-    return all(getattr(part, "generator", None) is None for part in drawing)  # its state is in no checkpoint
+    if trainer.precision == "64-true":  # weights are restored, and rounded, before the model is made double
+        return False
+    if any(kind.__name__ in _CHANGING for callback in trainer.callbacks for kind in type(callback).__mro__):
+        return False
+    return not any(_draws_on(loader) for loader in _loaders(trainer))
+
+
+def _loaders(trainer: Any) -> Iterator[Any]:
+    """Yield the loaders that a training trains and validates with."""
+    for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop):
+        if loop._combined_loader is not None:
+            yield from loop._combined_loader.flattened
+
+
+def _draws_on(loader: Any) -> bool:
+    """Whether what a loader draws depends on the epochs before: that state is in no checkpoint."""
+    batches = getattr(loader, "batch_sampler", None)
+    parts = (loader, getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
+    return getattr(loader, "persistent_workers", False) or any(getattr(part, "generator", None) for part in parts)
 
 
 def _due(trainer: Any, scheduler: Any) -> float | None:
