@@ -58,7 +58,9 @@ class Best:
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise checkpoints.refused(self.checkpoint, error) from error
-        model.load_state_dict(state["state_dict"])
+        model.configure_model()  # with what follows, as Lightning's load_from_checkpoint does it
+        model.on_load_checkpoint(state)
+        model.load_state_dict(state["state_dict"], strict=model.strict_loading)
         return model.eval()
 
 

@@ -111,6 +111,53 @@ def test_values_of_numpy_paths_and_enums_reach_the_class(tmp_path: Path) -> None
     assert [row.state for row in result.rows] == [TrialState.COMPLETE], result.rows
 
 
+class Pretrained(MLP):
+    """Its checkpoints have no weights of the pretrained part, and say beside those of the rest what it has seen."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__(hidden=hidden)
+        self.strict_loading, self.head, self.seen = False, None, 0
+
+    def configure_model(self) -> None:
+        self.head = self.head or torch.nn.Linear(10, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(super().forward(images))
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        self.seen += 1
+        return super().training_step(batch, batch_idx)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        held = super().state_dict(*args, **kwargs)
+        return {name: value for name, value in held.items() if name.startswith("head.")}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["seen"] = self.seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.seen = checkpoint["seen"]
+
+
+def test_the_best_model_is_loaded_as_lightning_loads_it(tmp_path: Path) -> None:
+    result = litune.search(
+        model=Pretrained,
+        data=Digits,
+        space={"model.hidden": [4]},
+        metric="val_acc",
+        trials=1,
+        backend="local",
+        runs=tmp_path,
+        optimizer={"_target_": torch.optim.SGD, "lr": 0.1},
+        trainer={"max_epochs": 1, "limit_train_batches": 3, "log_every_n_steps": 1},
+    )
+    model = result.best.load()
+    weights = torch.load(result.best.checkpoint, weights_only=True)["state_dict"]
+    assert model.seen == 3
+    assert weights.keys() == {"head.weight", "head.bias"}
+    assert all(torch.equal(model.state_dict()[name], weights[name]) for name in weights)
+
+
 def squared(params: dict[str, Any], trial: Any) -> float:
     return float(params["x"]) ** 2
 

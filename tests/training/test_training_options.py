@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from litune.config import config as configs
+from litune.tasks.digits import MLP
 from litune.training.training import run_trial
 from litune.trial import DirectTrial, Outcome, TrialState
 
@@ -41,6 +42,23 @@ class Seen(pl.Callback):
     def on_before_optimizer_step(self, trainer, module, optimizer):
         Seen.trainer = trainer
         Seen.steps += 1
+
+
+class Manual(MLP):
+    """It optimizes by hand: `times` steps of its optimizer after every second batch."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(hidden=16)
+        self.automatic_optimization, self.times = False, times
+
+    def training_step(self, batch, batch_idx):
+        optimizer = self.optimizers()
+        self.manual_backward(super().training_step(batch, batch_idx))
+        for _ in range(self.times if batch_idx % 2 else 0):
+            optimizer.step()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -166,3 +184,15 @@ def test_rows_after_the_checkpoint_are_those_of_the_continued_training(tmp_path)
     train(tmp_path, checkpoint=str(early))  # as if the second leg had been killed
     epochs = [int(row["epoch"]) for row in rows(tmp_path) if row.get("val_acc")]
     assert epochs == [0, 1, 2]
+
+
+@pytest.mark.parametrize("times", [1, 5])  # fewer steps of the optimizer than batches, and more
+def test_rows_of_a_model_that_optimizes_by_hand_are_those_of_its_batches(times, tmp_path):
+    model = {"_target_": "options_seen.Manual", "times": times}
+    by_hand = {"model": model, "optimizer": {}, "callbacks": {"seen": None}}
+    train(tmp_path / "whole", **by_hand)
+    train(tmp_path / "legs", until=1, **by_hand)
+    early = (tmp_path / "legs" / "checkpoints" / "last.ckpt").rename(tmp_path / "early.ckpt")
+    train(tmp_path / "legs", checkpoint=str(early), until=2, **by_hand)
+    train(tmp_path / "legs", checkpoint=str(early), **by_hand)  # as if the second leg had been killed
+    assert rows(tmp_path / "legs") == rows(tmp_path / "whole")

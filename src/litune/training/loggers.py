@@ -78,11 +78,12 @@ class Hyperparameters:
         self._conclude(trainer, math.nan)
 
     def _conclude(self, trainer: Any, score: float) -> None:
+        step = trainer.fit_loop.epoch_loop._batches_that_stepped  # what Lightning logs by
         for logger in trainer.loggers:
             if _is_tensorboard(logger):
-                logger.log_hyperparams(self._searched or self._values, {self._name: score}, step=trainer.global_step)
+                logger.log_hyperparams(self._searched or self._values, {self._name: score}, step=step)
             elif math.isfinite(score):
-                logger.log_metrics({self._name: score}, step=trainer.global_step)
+                logger.log_metrics({self._name: score}, step=step)
 
 
 def _is_tensorboard(logger: Any) -> bool:
@@ -122,8 +123,9 @@ def _run(directory: Path) -> Path:
 
 
 def _steps_before(checkpoint: str) -> int:
-    """Return the optimizer steps that the checkpoint's training had done."""
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    """Return the steps that the checkpoint's training had logged by: of manual optimization not the optimizers' own."""
+    loops = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["loops"]
+    return int(loops["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"])
 
 
 @rank_zero_only
