@@ -18,6 +18,7 @@ from litune.config import experiments, interpolations, limits
 from litune.config.schema import GROUPS, NAME_PATTERN, Config
 from litune.errors import InputError, Problem, nearest
 from litune.space import enqueued, fit, space_file
+from litune.space.misfits import ABSENT
 from litune.space.space import Space, name_of
 from litune.targets.signatures import TARGET
 
@@ -25,6 +26,7 @@ _CHOICES: Mapping[str, Sequence[bool | str]] = {  # of the trainer's options tha
     "compile": (False, True, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
     "deterministic": (False, True, "warn"),
 }
+_TURNED_OFF = {"Checkpoint": "enable_checkpointing", "ProgressBar": "enable_progress_bar"}  # kind of callback -> option
 _A_SPACE = "a search space file, or its name in search_spaces/, which is beside experiments/"
 
 
@@ -91,14 +93,20 @@ def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
 
     base = functions.check(config) if config.function else targets.check(config)
     if not config.function:
-        base += [*environment.strategy(config), *_checkpointing(config)]
+        base += [*environment.strategy(config), *_turned_off(config)]
     if space is None:
         return base
-    problems = [problem for problem in base if problem.key not in space.names]  # what is searched is given by the space
+    problems = [problem for problem in base if not _is_given(problem, space)]
     for params, merged in fit.merged(config, space):
         found = functions.check(merged) if config.function else targets.check(merged)
         problems += fit.placed(config, [problem for problem in found if problem not in base], params)
     return list(dict.fromkeys(problems))
+
+
+def _is_given(problem: Problem, space: Space) -> bool:
+    """Say whether the space gives the value that the problem is about, or a part of one that is absent."""
+    parts = [name for name in space.names if name.startswith(f"{problem.key}.")] if problem.got == ABSENT else []
+    return bool(parts) or problem.key in space.names
 
 
 def warnings(config: DictConfig) -> list[str]:
@@ -167,21 +175,20 @@ def _trainer(trainer: Mapping[str, Any], searched: Collection[str]) -> Iterator[
         yield Problem(key=every, got=str(between), expected=expected)
 
 
-def _checkpointing(config: DictConfig) -> Iterator[Problem]:
-    """Yield a callback that writes checkpoints where there are to be none, which Lightning refuses."""
+def _turned_off(config: DictConfig) -> Iterator[Problem]:
+    """Yield a callback that Lightning refuses as an option of the Trainer's turns off what it does."""
     from litune.targets.locate import locate
 
-    if config.trainer.enable_checkpointing is not False:
-        return
-    for name, section in config.callbacks.items():
+    options = {kind: option for kind, option in _TURNED_OFF.items() if config.trainer[option] is False}
+    for name, section in config.callbacks.items() if options else ():
         try:
-            kinds = getattr(locate(str(section[TARGET])), "__mro__", ()) if section else ()
+            bases = getattr(locate(str(section[TARGET])), "__mro__", ()) if section else ()
         except (InputError, KeyError, TypeError):  # told already
             continue
-        if any(kind.__name__ == "Checkpoint" for kind in kinds):
+        for option in {options[base.__name__] for base in bases if base.__name__ in options}:
             cure = f"or leave callbacks.{name} out"
             expected = f"true, as callbacks.{name} is {section[TARGET]}"
-            yield Problem(key="trainer.enable_checkpointing", got="false", expected=expected, cure=cure)
+            yield Problem(key=f"trainer.{option}", got="false", expected=expected, cure=cure)
 
 
 def _named(group: str, sections: Mapping[str, Any]) -> Iterator[Problem]:

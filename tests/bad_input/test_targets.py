@@ -94,6 +94,12 @@ def test_a_callback_that_writes_checkpoints_where_there_are_to_be_none_is_refuse
     project.assert_refused(refused, said, "or leave callbacks.best out")
 
 
+def test_a_progress_bar_where_none_is_shown_is_refused_before_any_trial(project):
+    refused = project.search("experiment=mine", "callbacks.bar._target_=pytorch_lightning.callbacks.TQDMProgressBar")
+    said = "trainer.enable_progress_bar: got false; expected true, as callbacks.bar is pytorch_lightning.callbacks.TQDM"
+    project.assert_refused(refused, said, "or leave callbacks.bar out")
+
+
 BROKEN = {
     "syntax error": ("x = 1\ndef f(:\n", ["my_net.py:2: SyntaxError"]),
     "raises": ("import os\nraise RuntimeError('no data')\n", ["my_net.py:2: RuntimeError: no data"]),

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import litune
+from litune.errors import InputError
 from litune.tasks.digits import MLP, Digits
 from litune.trial import TrialState
 
@@ -156,6 +157,31 @@ def test_the_best_model_is_loaded_as_lightning_loads_it(tmp_path: Path) -> None:
     assert model.seen == 3
     assert weights.keys() == {"head.weight", "head.bias"}
     assert all(torch.equal(model.state_dict()[name], weights[name]) for name in weights)
+
+
+class Configured(MLP):
+    """Its arguments are one mapping."""
+
+    def __init__(self, cfg: dict[str, Any]) -> None:
+        super().__init__(hidden=cfg["net"]["hidden"], dropout=cfg["dropout"])
+
+
+def test_a_mapping_of_hyperparameters_may_come_from_the_space_alone(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"model": Configured, "data": Digits, "metric": "val_acc", "trials": 2}
+    asked |= {"backend": "local", "runs": tmp_path, "optimizer": {"_target_": torch.optim.SGD, "lr": 0.1}}
+    asked |= {"trainer": {"max_epochs": 1, "limit_train_batches": 3, "log_every_n_steps": 1}}
+    result = litune.search(**asked, space={"model.cfg.net.hidden": [4, 8], "model.cfg.dropout": [0.5]})
+    assert [row.state for row in result.rows] == [TrialState.COMPLETE] * 2
+    with pytest.raises(InputError, match=r"model\.cfg: got nothing; expected a value"):
+        litune.search(**asked, space={"optimizer.lr": [0.1]})
+
+
+def test_an_object_is_refused_with_the_way_to_give_it(tmp_path: Path) -> None:
+    cure = r"data.tokenizer: got <.*; give what each trial makes it of: {'_target_': Digits, its arguments}"
+    with pytest.raises(InputError, match=cure):
+        litune.search(
+            model=MLP, data=Digits, data_args={"tokenizer": Digits()}, metric="val_acc", space={"model.hidden": [4]}
+        )
 
 
 def squared(params: dict[str, Any], trial: Any) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import enum
 import subprocess
 import sys
@@ -20,6 +21,11 @@ from tests.preloaded import PROJECT
 
 class Color(enum.Enum):
     RED = "red"
+
+
+@dataclasses.dataclass
+class Size:
+    width: int = 1
 
 
 def fit(value, annotation, default=None):
@@ -82,6 +88,7 @@ def test_a_value_is_cast_to_its_annotation(annotation, value, expected):
         (Literal["a"], "b"),
         (Color, "BLUE"),
         (torch.nn.Module, "relu"),
+        (Size, {"width": 3}),
     ],
 )
 def test_a_value_that_its_annotation_rejects_is_a_mismatch(annotation, value):

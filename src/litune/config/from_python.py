@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from litune.config.schema import OPEN_SECTIONS
 from litune.errors import Problem
 
 _EXPECTED = "a number, text, bool, None, path, member of an Enum, or list or dict of such"
@@ -27,9 +28,17 @@ def plain(value: Any, key: str, problems: list[Problem]) -> Any:
     scalar = _scalar(value)
     if scalar is None or isinstance(scalar, (bool, int, float, str)):
         return scalar
-    cure = "give it as .tolist()" if hasattr(value, "tolist") else ""
-    problems.append(Problem(key=key, got=repr(value), expected=_EXPECTED, cure=cure))
+    problems.append(Problem(key=key, got=repr(value), expected=_EXPECTED, cure=_cure(value, key)))
     return None
+
+
+def _cure(value: Any, key: str) -> str:
+    if hasattr(value, "tolist"):
+        return "give it as .tolist()"
+    section, *path = key.split(".")
+    if section not in OPEN_SECTIONS or section == "function" or "_value" in path:
+        return ""
+    return f"give what each trial makes it of: {{'_target_': {type(value).__name__}, its arguments}}"
 
 
 def _name(name: Any, key: str, problems: list[Problem]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
+import dataclasses
 import enum
 import functools
 import inspect
@@ -198,7 +199,8 @@ def _cast_object(value: Any, annotation: Any) -> Any:
     if issubclass(annotation, Path) and isinstance(value, str):
         return Path(value)
     bases = {f"{base.__module__}.{base.__name__}" for base in annotation.__mro__}
-    if "torch.nn.modules.module.Module" in bases and not isinstance(value, annotation):
+    is_made = dataclasses.is_dataclass(annotation) and isinstance(value, Mapping)
+    if (is_made or "torch.nn.modules.module.Module" in bases) and not isinstance(value, annotation):
         raise Mismatch(f"a section with {TARGET} ({annotation.__name__})")
     if "torch.Tensor" in bases and isinstance(value, (int, float, list)):
         import torch
