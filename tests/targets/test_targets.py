@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Optional, Union
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 import pytest
 import torch
@@ -15,8 +15,11 @@ from litune.config import config as configs
 from litune.errors import InputError
 from litune.targets import targets
 from litune.targets.locate import locate
-from litune.targets.signatures import Argument, Mismatch, conform
+from litune.targets.signatures import Argument, Mismatch, conform, signature
 from tests.preloaded import PROJECT
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
 class Color(enum.Enum):
@@ -101,6 +104,16 @@ def test_without_annotation_a_whole_number_follows_the_default():
     assert type(fit(1, Any, default=0.5)) is float
     assert fit(0.5, Any, default=1) == 0.5
     assert fit("anything", Any, default=1) == "anything"
+
+
+class Tokenized:
+    def __init__(self, hidden: int, tokenizer: Fraction | None = None) -> None:
+        self.hidden = hidden
+
+
+def test_an_annotation_that_only_type_checkers_know_leaves_the_others_as_they_are():
+    assert type(conform(64.0, signature(Tokenized).arguments["hidden"])) is int
+    assert conform("bert", signature(Tokenized).arguments["tokenizer"]) == "bert"
 
 
 def test_a_number_becomes_a_tensor_where_one_is_asked_for():

@@ -10,7 +10,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union
@@ -74,11 +74,19 @@ def signature(target: Callable[..., Any]) -> Signature:
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
+    function = inspect.unwrap(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
     try:
         return typing.get_type_hints(function)
     except Exception:  # noqa: BLE001 - names that exist only while type-checking, or text that is no type
-        return {}
+        return dict(_resolvable(function))
+
+
+def _resolvable(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield those annotations that can be resolved, each by itself."""
+    for name, annotation in function.__annotations__.items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        with contextlib.suppress(Exception):
+            yield from typing.get_type_hints(alone, getattr(function, "__globals__", {})).items()
 
 
 def _annotation(parameter: inspect.Parameter) -> Any:
