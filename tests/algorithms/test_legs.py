@@ -3,11 +3,23 @@
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from litune.trial import Job, Outcome, TrialState
 from litune.workers.child import execute
 from tests.training.test_resume import CONFIG, Killed
+
+
+class Drawing(pl.Callback):
+    """A user's own callback: it draws random numbers as each leg begins."""
+
+    def on_fit_start(self, trainer, module):
+        torch.rand(())
+
+    def on_train_start(self, trainer, module):
+        torch.rand(())
+
 
 STEPS = 5
 PLATEAU = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "patience": 0, "threshold": 0.5, "factor": 0.1}
@@ -18,6 +30,11 @@ CONFIGS = {
     "plateau": {**CONFIG, "lr_scheduler": PLATEAU},
     "early stopping": {**CONFIG, "callbacks": {"stopper": {**STOPPER, "patience": 2}}},
     "a checkpoint of its own": {**CONFIG, "callbacks": {"best": OWN_BEST}},
+    "numbers drawn at its start": {
+        **CONFIG,
+        "allow": ["tests"],
+        "callbacks": {"drawing": {"_target_": "tests.algorithms.test_legs.Drawing"}},
+    },
     "every second epoch": {**CONFIG, "trainer": {**CONFIG["trainer"], "check_val_every_n_epoch": 2, "max_epochs": 6}},
 }
 

@@ -55,26 +55,28 @@ class MetricMissing(LituneError):
 class EpochSeeds:
     """Seed each epoch from (seed, epoch), so that a continued training equals an uninterrupted one bit for bit.
 
-    On resume Lightning makes the train iterator before on_train_start, and restores its own epoch only after
-    on_fit_start. So the first epoch of a leg is known from this callback's state in the checkpoint and seeded in
-    on_fit_start, the later ones in on_train_epoch_start; batch 0 is seeded again, after the iterator was made.
+    On resume Lightning makes the train iterator before on_train_start, and what a model draws there would come between
+    the seed and the order of the data. So the first epoch of such a leg has its iterator made anew, at the place where
+    the later ones have theirs made. Batch 0 is seeded again, after that.
     """
 
     def __init__(self, seed: int, seed_all: Callable[[int], Any]) -> None:
         self._seed, self._seed_all = seed, seed_all
         self._first = self._epoch = 0
 
-    def on_fit_start(self, trainer: Any, _module: Any) -> None:
-        """Seed the leg's first epoch, unless a continued one has its iterator already (see load_state_dict)."""
+    def on_fit_start(self, _trainer: Any, _module: Any) -> None:
+        """Seed the first epoch of all, whose iterator is made before it starts."""
         self._epoch = self._first
-        if self._first == 0 or trainer.train_dataloader is None:
-            self._seed_all(stream(self._seed, self._first))
+        if self._first == 0:
+            self._seed_all(stream(self._seed, 0))
 
     def on_train_epoch_start(self, trainer: Any, _module: Any) -> None:
         """Seed a later epoch."""
         self._epoch = trainer.current_epoch
-        if self._epoch != self._first:
+        if self._epoch > 0:
             self._seed_all(stream(self._seed, self._epoch))
+            if self._epoch == self._first:
+                iter(trainer.fit_loop._data_fetcher)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epoch that the checkpoint ends."""
@@ -83,8 +85,6 @@ class EpochSeeds:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Begin with the epoch after the checkpoint's."""
         self._first = int(state["epoch"]) + 1
-        # now, as a configure_optimizers that asks for the number of steps has the iterator made before on_fit_start
-        self._seed_all(stream(self._seed, self._first))
 
     def on_train_batch_start(self, trainer: Any, _module: Any, _batch: Any, batch_idx: int) -> None:
         """Seed what follows the making of the train iterator."""
