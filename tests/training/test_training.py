@@ -1,9 +1,14 @@
 """run_trial on the digits, in this process: what a config asks of a training is what happens."""
 
 import csv
+import json
+import random
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from litune.config import config as configs
@@ -29,6 +34,18 @@ pytestmark = [
 ]
 
 
+class Draws(pl.Callback):
+    """A user's own callback: draw from each source of random numbers, and write down what came, a line each time."""
+
+    def on_train_epoch_start(self, trainer, module):
+        with Path(trainer.default_root_dir, "drawn.txt").open("a") as file:
+            file.write(json.dumps([random.random(), float(np.random.random()), float(torch.rand(()))]) + "\n")
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if batch_idx == 0:
+            self.on_train_epoch_start(trainer, module)
+
+
 def config(**sections):
     merged = {**BASE, **sections}
     return configs.from_plain(merged)
@@ -51,6 +68,20 @@ def test_the_same_seed_gives_the_same_curve_and_another_one_another(tmp_path: Pa
     assert first.history == again.history
     assert first.history != train(tmp_path / "c", seed=4).history
     assert first.score == max(first.history.values())
+
+
+def test_each_epoch_of_each_seed_has_random_numbers_of_its_own_from_every_source(tmp_path: Path) -> None:
+    drawn = []
+    for directory, seed in (("a", 3), ("again", 3), ("b", 4)):
+        draws = {"draws": {"_target_": "tests.training.test_training.Draws"}}
+        (tmp_path / directory).mkdir()
+        train(tmp_path / directory, seed=seed, callbacks=draws, allow=["tests"], logger={})
+        drawn.append([json.loads(line) for line in (tmp_path / directory / "drawn.txt").read_text().splitlines()])
+    first, again, other = drawn
+    assert first == again
+    assert len(first) == len(other) == 8  # two times an epoch
+    numbers = list(chain.from_iterable((*first, *other)))
+    assert len(set(numbers)) == len(numbers)
 
 
 def test_the_last_checkpoint_is_of_the_last_epoch_even_if_an_earlier_one_was_better(tmp_path: Path) -> None:
