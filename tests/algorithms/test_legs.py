@@ -5,10 +5,32 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
+from litune.tasks.digits import Digits
 from litune.trial import Job, Outcome, TrialState
 from litune.workers.child import execute
 from tests.training.test_resume import CONFIG, Killed
+
+
+class Noisy(TensorDataset):
+    """Images that are never twice the same."""
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        return image + 0.1 * torch.randn(image.shape), label
+
+
+class Loaded(Digits):
+    """Its training data come shuffled from torch's own loader."""
+
+    def __init__(self, batch_size: int = 64, num_workers: int = 0) -> None:
+        super().__init__(batch_size)
+        self.num_workers = num_workers
+
+    def train_dataloader(self) -> DataLoader:
+        data = Noisy(*self.train)
+        return DataLoader(data, batch_size=self.batch_size, shuffle=True, num_workers=self.num_workers)
 
 
 class Drawing(pl.Callback):
@@ -25,14 +47,18 @@ STEPS = 5
 PLATEAU = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "patience": 0, "threshold": 0.5, "factor": 0.1}
 STOPPER = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val_loss", "min_delta": 9.0}
 OWN_BEST = {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "monitor": "val_acc", "mode": "max"}
+LOADED = {"_target_": "tests.algorithms.test_legs.Loaded", "batch_size": 64}
 CONFIGS = {
     "cosine": CONFIG,
     "plateau": {**CONFIG, "lr_scheduler": PLATEAU},
     "early stopping": {**CONFIG, "callbacks": {"stopper": {**STOPPER, "patience": 2}}},
     "a checkpoint of its own": {**CONFIG, "callbacks": {"best": OWN_BEST}},
+    "torch's loader": {**CONFIG, "allow": ["tests"], "data": LOADED},
+    "a worker": {**CONFIG, "allow": ["tests"], "data": {**LOADED, "num_workers": 1}},
     "numbers drawn at its start": {
         **CONFIG,
         "allow": ["tests"],
+        "data": LOADED,
         "callbacks": {"drawing": {"_target_": "tests.algorithms.test_legs.Drawing"}},
     },
     "every second epoch": {**CONFIG, "trainer": {**CONFIG["trainer"], "check_val_every_n_epoch": 2, "max_epochs": 6}},
