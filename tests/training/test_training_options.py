@@ -110,6 +110,14 @@ def test_a_model_checkpoint_without_a_metric_may_stand_beside_our_own(tmp_path):
     assert outcome.state is TrialState.COMPLETE
 
 
+def test_the_best_is_that_of_the_checkpoint_callback_which_watches_the_objective(tmp_path):
+    every = {"_target_": f"{CALLBACKS}.ModelCheckpoint", "save_top_k": -1, "filename": "at{step}"}
+    kept = {"_target_": f"{CALLBACKS}.ModelCheckpoint", "monitor": "val_acc", "mode": "max", "filename": "{epoch}"}
+    outcome = train(tmp_path, callbacks={"every": every, "kept": kept})
+    best = max(outcome.history, key=lambda step: outcome.history[step])
+    assert outcome.checkpoint == str(tmp_path / "checkpoints" / "kept" / f"epoch={best - 1}.ckpt")
+
+
 def test_checkpoints_can_be_turned_off(tmp_path):
     outcome = train(tmp_path, trainer={"enable_checkpointing": False})
     assert outcome.checkpoint is None
