@@ -1,4 +1,5 @@
 import math
+import random
 
 from litune.algorithms import asha
 from litune.algorithms.decision import Run
@@ -37,8 +38,47 @@ def test_good_trials_are_promoted_to_the_end_within_the_budget():
     assert max(run.best() for run in full) > sorted(run.best() for run in runs)[len(runs) // 2]
 
 
+def test_each_trial_of_each_seed_has_params_of_its_own():
+    rates = [run.params["lr"] for seed in (0, 1) for run in search(seed, 4 * STEPS)[1]]
+    assert len(set(rates)) == len(rates)
+
+
+def test_new_params_come_from_where_the_good_ones_of_a_rung_were():
+    params = [SPACE.sample(random.Random(number)) for number in range(30)]
+    runs = [Run(params=one, curve={1: learn(one, 1)}) for one in params]
+    fresh = [asha.fresh(number, runs, space=SPACE, seed=0, ladder=[1, 3]) for number in range(10)]
+    assert sum(learn(one, 1) for one in fresh) / 10 > sum(learn(one, 1) for one in params) / 30
+
+
+def test_params_whose_value_is_no_number_count_as_failed():
+    rng = random.Random(0)
+    params = [SPACE.sample(rng) for _ in range(30)]
+    good = [Run(params=one, curve={1: learn(one, 1)}) for one in params]
+    bad = [Run(params=one, curve={1: math.nan} if one["depth"] > 2 else {1: learn(one, 1)}) for one in params]
+    failed = [Run(params=one.params, curve=one.curve, over=one.diverged) for one in bad]
+    fresh = [asha.fresh(50, runs, space=SPACE, seed=0, ladder=[1, 3]) for runs in (good, bad, failed)]
+    assert fresh[0] != fresh[1] == fresh[2]
+
+
+def test_params_on_their_way_are_known_to_what_chooses_new_ones():
+    params = [SPACE.sample(random.Random(number)) for number in range(30)]
+    seen = [Run(params=one, curve={1: learn(one, 1)}) for one in params[:20]]
+    out = [Run(params=one, until=1) for one in params[20:]]
+    alone, beside = (
+        [asha.fresh(number, runs, space=SPACE, seed=0, ladder=[1, 3]) for number in range(5)]
+        for runs in (seen, seen + out)
+    )
+    assert alone != beside
+
+
+def test_no_leg_goes_beyond_what_is_left():
+    for budget in (20, 31, 43):
+        assert search(0, budget)[2] == budget
+
+
 def test_hyperband_starts_some_trials_higher():
     made, _, _ = search(0, 8 * STEPS, brackets=3)
     starts = [decision.until for decision in made if decision.trial is None]
     assert set(starts) >= {1, 3, 9}
     assert starts.count(1) > starts.count(9)
+    assert starts == [[1, 3, 9][asha.bracket_of(trial, 3)] for trial in range(len(starts))]

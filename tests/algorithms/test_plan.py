@@ -51,12 +51,12 @@ def ended(row: TrialRow) -> TrialRow:
     return replace(row, state=state, resting=state is TrialState.PAUSED, history=history)
 
 
-def walk(made, *, workers: int, order: int = 0, resume: bool = False, lag: int = 4, maximize: bool = True, total=90):
+def walk(made, *, workers: int, order=0, resume=False, lag=4, maximize=True, total=90, queue=()):
     """Return the decisions of a search whose legs end in a shuffled order, and the trials."""
     rng, rows, out, decisions = random.Random(order), {}, [], []
 
     def plan():
-        return Legs(made(), rows, lag=lag, total=total, steps=STEPS, maximize=maximize)
+        return Legs(made(), rows, lag=lag, total=total, steps=STEPS, maximize=maximize, queue=queue)
 
     now = plan()
     while True:
@@ -125,6 +125,26 @@ def test_of_a_trial_that_goes_on_what_it_had_before_is_seen() -> None:
     assert seen == [[], [({1: 0.0}, 0)], [({1: 0.0, 2: 0.5}, 0)]]
 
 
+def test_of_a_leg_that_may_not_be_seen_yet_its_end_is_known_and_no_value() -> None:
+    seen = []
+
+    def decide(number, runs, left):
+        seen.append([(list(run.curve), run.until) for run in runs[:1]])
+        going_on = number == 3
+        return Decision(trial=0 if going_on else None, params={"x": number}, until=3 if going_on else 1, why="")
+
+    walk(lambda: decide, workers=1, lag=2, total=8)
+    assert seen == [[], [([], 1)], [([1], 0)], [([1], 0)], [([1], 3)], [([1], 3)], [([1, 2, 3], 0)]]
+
+
+def test_the_first_trials_have_the_params_of_the_queue() -> None:
+    def decide(number, runs, left):
+        return Decision(trial=None, params={"x": number}, until=1, why="")
+
+    _, rows, _ = walk(lambda: decide, workers=1, total=4, queue=[{"x": 0.25}, {"x": 0.5}])
+    assert [row.params["x"] for row in rows.values()] == [0.25, 0.5, 2, 3]
+
+
 def test_what_is_better_is_larger_to_an_algorithm_whatever_the_mode() -> None:
     def decide(number, runs, left):
         seen.extend(run.best() for run in runs)
@@ -146,6 +166,28 @@ def test_a_trial_costs_a_step_at_least_and_one_that_ended_by_itself_those_that_i
     assert lefts == [31, 22, 13, 4, 3, 1]  # trial 3 failed before its first step, trial 4 took two
     assert spent == 39
     assert len(rows) == 6
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "cmaes", "gp"])
+def test_trials_in_one_go_are_the_same_ones_after_an_interruption(algorithm: str) -> None:
+    def tried(*, resume: bool) -> list[dict]:
+        rows: dict[int, TrialRow] = {}
+
+        def made() -> WholeTrials:
+            suggester = Suggester(algorithm, FEW if algorithm == "gp" else SPACE, seed=1, lag=2, maximize=True)
+            return WholeTrials(suggester, rows, lag=2, total=15, steps=1)
+
+        plan = made()
+        for number in range(15):
+            plan = made() if resume else plan
+            found = plan.next(rows)
+            assert found is not None
+            score = value(found[1].params, 1)
+            how = {"state": TrialState.COMPLETE, "score": score, "history": {1: score}}
+            rows[number] = TrialRow(number=number, params=found[1].params, seed=0, **how)
+        return [dict(row.params) for row in rows.values()]
+
+    assert tried(resume=True) == tried(resume=False)
 
 
 def test_a_trial_in_one_go_waits_for_those_that_it_may_see_and_for_no_others() -> None:

@@ -26,9 +26,9 @@ def score(params):
     return sum(len(str(value)) for value in params.values()) + float(params.get("b", 0))
 
 
-def walk(algorithm, space, trials, *, lag=3, seed=1, resume_at=None, order_seed=0):
+def walk(algorithm, space, trials, *, lag=3, seed=1, resume_at=None, order_seed=0, maximize=True):
     """Run a search whose trials end in a shuffled order, as far as the lag lets them; return all params."""
-    suggester = Suggester(algorithm, space, seed=seed, lag=lag, maximize=True)
+    suggester = Suggester(algorithm, space, seed=seed, lag=lag, maximize=maximize)
     outcomes, params, waiting = {}, [], []
     rng = random.Random(order_seed)
 
@@ -38,7 +38,7 @@ def walk(algorithm, space, trials, *, lag=3, seed=1, resume_at=None, order_seed=
     while len(params) < trials:
         number = len(params)
         if number == resume_at:
-            suggester = Suggester(algorithm, space, seed=seed, lag=lag, maximize=True)
+            suggester = Suggester(algorithm, space, seed=seed, lag=lag, maximize=maximize)
             for other, known in enumerate(params):
                 suggester.restore(other, known, ended)
         while any(other not in outcomes for other in range(number - lag + 1)):
@@ -70,14 +70,46 @@ def test_nested_choices_draw_only_what_belongs_to_the_choice(algorithm: str) -> 
     assert walk(algorithm, NESTED, 30, resume_at=17) == params
 
 
-def test_another_seed_is_another_search() -> None:
-    assert walk("tpe", SPACE, 12, seed=1) != walk("tpe", SPACE, 12, seed=2)
+@pytest.mark.parametrize("algorithm", ["random", "tpe", "cmaes", "gp"])
+def test_each_trial_of_each_seed_has_params_of_its_own(algorithm: str) -> None:
+    drawn = [*walk(algorithm, SPACE, 12, seed=1), *walk(algorithm, SPACE, 12, seed=2)]
+    middle = 1 if algorithm == "gp" else 0  # with which every search by it begins
+    assert len({tuple(params.items()) for params in drawn}) == 24 - middle
 
 
-def test_tpe_learns() -> None:
-    late = [score(params) for params in walk("tpe", SPACE, 60, lag=1)[30:]]
+@pytest.mark.parametrize("algorithm", ["tpe", "cmaes", "gp"])
+def test_a_trial_sees_those_that_the_lag_lets_it_see_and_each_once(algorithm: str) -> None:
+    suggester = Suggester(algorithm, SPACE, seed=1, lag=3, maximize=True)
+    seen, asked = [], []
+
+    def ended(number: int) -> Outcome:
+        asked.append(number)
+        return Outcome(state=TrialState.COMPLETE, score=0.5, history={1: 0.5})
+
+    for number in range(8):
+        suggester.suggest(number, ended)
+        seen.append(list(asked))
+    assert seen == [list(range(max(0, number - 2))) for number in range(8)]
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_tpe_learns(*, maximize: bool) -> None:
+    late = [score(params) for params in walk("tpe", SPACE, 60, lag=1, maximize=maximize)[30:]]
     blind = [score(params) for params in walk("random", SPACE, 60, lag=1)[30:]]
-    assert sum(late) / len(late) > sum(blind) / len(blind)
+    assert (sum(late) > sum(blind)) == maximize
+
+
+def test_tpe_takes_into_account_how_far_a_pruned_trial_came() -> None:
+    def suggested(most: int) -> list[dict]:
+        suggester = Suggester("tpe", SPACE, seed=1, lag=1, maximize=True)
+
+        def ended(number: int) -> Outcome:
+            history = dict.fromkeys(range(1, 2 + number % most), 0.5)
+            return Outcome(state=TrialState.PRUNED, score=0.5, history=history)
+
+        return [suggester.suggest(number, ended) for number in range(20)]
+
+    assert suggested(1) != suggested(3)
 
 
 def test_gp_tries_no_params_twice_while_others_are_left() -> None:

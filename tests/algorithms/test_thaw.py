@@ -7,9 +7,9 @@ from threadpoolctl import ThreadpoolController
 
 from litune.algorithms import curves
 from litune.algorithms.curves import Points
-from litune.algorithms.decision import Decision, Run
+from litune.algorithms.decision import Run
 from litune.algorithms.features import Features
-from litune.algorithms.promotion import promote, rungs
+from litune.algorithms.promotion import promote, rungs, scores_at_depth
 from litune.algorithms.thaw import Thaw
 from litune.space.space import Space, choice, loguniform, qnormal, randint, uniform
 
@@ -39,6 +39,7 @@ def search(thaw, budget, learn=learn, workers=1):
 
 
 def begin(decision, runs, flying):
+    assert decision.trial not in flying
     if decision.trial is None:
         runs.append(Run(params=decision.params))
     trial = len(runs) - 1 if decision.trial is None else decision.trial
@@ -165,10 +166,11 @@ def test_diverged_and_failed_trials_are_left_alone_and_the_search_goes_on():
         assert Thaw(SPACE, seed=0, steps=STEPS).decide(number, runs).trial is None
 
 
-def test_all_curves_broken_or_equal_still_gives_decisions():
-    for value in (math.nan, 1.0, -math.inf):
-        made, _ = search(Thaw(SPACE, seed=0, steps=5), 40, learn=lambda params, step, value=value: value)
-        assert all(isinstance(decision, Decision) for decision in made)
+@pytest.mark.parametrize("value", [math.nan, 1.0, math.inf, -math.inf])
+def test_with_all_curves_broken_or_equal_the_budget_is_spent_and_none_that_is_broken_goes_on(value):
+    _, runs = search(Thaw(SPACE, seed=0, steps=5), 40, learn=lambda params, step: value)
+    assert sum(run.reached for run in runs) == 40
+    assert (max(run.reached for run in runs) > 1) == math.isfinite(value)
 
 
 def test_the_middle_of_the_space_comes_first():
@@ -210,12 +212,29 @@ def test_nested_choices_have_features_only_where_they_are_active():
 def test_rungs_are_thirds_down_to_one_and_promotion_takes_the_best_third():
     ladder = rungs(27)
     assert ladder == [1, 3, 9, 27]
-    assert rungs(1) == [1]
+    assert [rungs(steps) for steps in (1, 5, 100)] == [[1], [1, 2, 5], [1, 4, 11, 33, 100]]
     runs = [Run(params={}, curve={1: float(value)}) for value in (1, 5, 3, 4, 2, 0)]
     assert promote(runs, ladder) == (1, 3)
     runs[1] = Run(params={}, curve={1: 5.0}, until=3)
     assert promote(runs, ladder) == (3, 3)
     assert promote(runs[:2], ladder) is None
+    assert promote(runs[:5], ladder) is None  # a third of five is one, which is on its way
+    failed = Run(params={}, over=True)
+    assert promote([runs[0], runs[2], failed], ladder) == (1, 3)  # it counts among the others
+    assert promote([runs[0], runs[0], failed], ladder) == (0, 3)  # of equals the first
+
+
+def test_promotion_ranks_by_what_was_reached_at_the_rung_and_takes_the_deepest_one_first():
+    later = Run(params={}, curve={1: 0.0, 2: 9.0})
+    first = Run(params={}, curve={1: 1.0})
+    assert promote([later, first, Run(params={}, curve={1: -1.0})], [1, 3, 9]) == (1, 3)
+    deep = [Run(params={}, curve={1: float(value), 3: float(value)}) for value in (0, 1, 2)]
+    assert promote([*[Run(params={}, curve={1: 5.0})] * 3, *deep], [1, 3, 9]) == (5, 9)
+    assert promote([Run(params={}, curve={1: math.nan, 2: 1.0})] * 3, [1, 3, 9]) is None
+    runs = [Run(params={}, curve={1: 1.0, 2: 2.0}), Run(params={}, curve={1: 1.0, 3: 3.0}), Run(params={}, until=1)]
+    assert scores_at_depth(runs, [1, 3], 2) == [1.0, 1.0, None]
+    assert scores_at_depth(runs, [1, 3], 1) == [None, 3.0, None]
+    assert scores_at_depth(runs, [1, 3], 3) == [2.0, 3.0, None]
 
 
 def test_the_process_learns_a_curve_and_is_less_sure_away_from_it():
