@@ -93,10 +93,43 @@ def test_a_trial_sees_those_that_the_lag_lets_it_see_and_each_once(algorithm: st
 
 
 @pytest.mark.parametrize("maximize", [True, False])
-def test_tpe_learns(*, maximize: bool) -> None:
-    late = [score(params) for params in walk("tpe", SPACE, 60, lag=1, maximize=maximize)[30:]]
-    blind = [score(params) for params in walk("random", SPACE, 60, lag=1)[30:]]
+@pytest.mark.parametrize(("algorithm", "trials"), [("tpe", 60), ("gp", 24)])
+def test_it_learns(algorithm: str, trials: int, *, maximize: bool) -> None:
+    late = [score(params) for params in walk(algorithm, SPACE, trials, lag=1, maximize=maximize)[trials // 2 :]]
+    blind = [score(params) for params in walk("random", SPACE, trials, lag=1)[trials // 2 :]]
     assert (sum(late) > sum(blind)) == maximize
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "gp"])
+def test_params_on_their_way_are_known_to_what_chooses_new_ones(algorithm: str) -> None:
+    params = [SPACE.sample(random.Random(number)) for number in range(16)]
+
+    def ended(number: int) -> Outcome:
+        return Outcome(state=TrialState.COMPLETE, score=score(params[number]), history={1: 0.5})
+
+    def chosen(out: list[dict], seed: int) -> dict:
+        suggester = Suggester(algorithm, SPACE, seed=seed, lag=4, maximize=True)
+        for number, one in enumerate([*params[:13], *out]):
+            suggester.restore(number, one, ended)
+        return suggester.suggest(16, ended)
+
+    first = [chosen(params[13:], seed) for seed in range(5)]
+    near = [[{**one, "b": abs(one["b"] - 0.001 * off)} for off in (1, 2, 3)] for one in first]
+    assert first != [chosen(out, seed) for seed, out in enumerate(near)]
+
+
+def test_gp_takes_no_account_of_the_score_of_a_pruned_trial() -> None:
+    def suggested(pruned: float) -> list[dict]:
+        suggester = Suggester("gp", SPACE, seed=1, lag=1, maximize=True)
+
+        def ended(number: int) -> Outcome:
+            if number % 2:
+                return Outcome(state=TrialState.PRUNED, score=pruned + number, history={1: pruned})
+            return Outcome(state=TrialState.COMPLETE, score=float(number % 5), history={1: 0.5})
+
+        return [suggester.suggest(number, ended) for number in range(14)]
+
+    assert suggested(0.5) == suggested(99.0)
 
 
 def test_tpe_takes_into_account_how_far_a_pruned_trial_came() -> None:
