@@ -1,0 +1,135 @@
+"""Studies whose trainings are made up, so that many fit into a test: the same table whatever happens on the way."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+
+import pytest
+
+from litune.algorithms.terms import Execution, Terms
+from litune.objective import Objective
+from litune.space.space import Space, choice, uniform
+from litune.study import ledger as ledgers
+from litune.study.study import Study
+from litune.table import TrialRow
+from litune.trial import Job, JobTrial, Outcome, TrialState
+
+STEPS = 9
+LAG = 3
+FEW = Space.of({"k": choice("a", "b", "c", "d")})
+MANY = Space.of({"k": choice("a", "b", "c", "d"), "x": uniform(0, 1)})
+SEARCHES = {  # algorithm, pruner, mode, reduction
+    "random": ("random", "none", "max", "last"),
+    "median": ("random", "median", "max", "best"),
+    "median of a loss": ("random", "median", "min", "last"),
+    "pruning by rungs": ("random", "asha", "max", "last"),
+    "tpe": ("tpe", "hyperband", "min", "best"),
+    "legs": ("asha", "none", "max", "last"),
+    "legs of a loss": ("hyperband", "none", "min", "best"),
+}
+numbers = itertools.count()
+
+
+class Search:
+    """A study that can be left and opened again."""
+
+    def __init__(self, directory: Path, kind: str, space: Space, *, reuse: bool = True) -> None:
+        self.directory, self.space, self.reuse = directory / str(next(numbers)), space, reuse
+        self.directory.mkdir()
+        self.algorithm, self.pruner, mode, reduce = SEARCHES[kind]
+        self.objective = Objective(metric="score", mode=mode, reduce=reduce)
+        self.trained: list[int] = []
+        self.open()
+
+    def open(self) -> None:
+        url = ledgers.storage_url(self.directory, None)
+        ledger = ledgers.create(url, "it", metric="score", maximize=self.objective.maximize, about={})
+        of_all = {"seed_per_trial": False, "lag": LAG, "threads": 1, "max_steps": STEPS}
+        self.study = Study(
+            config={},
+            space=self.space,
+            objective=self.objective,
+            terms=Terms(algorithm=self.algorithm, pruner=self.pruner, seed=5, **of_all),
+            execution=Execution(trials=20, steps=60, parallel=LAG, reuse=self.reuse),
+            ledger=ledger,
+            directory=self.directory,
+        )
+
+    def killed(self) -> None:
+        """Open it again as after a kill: what was not durable is lost."""
+        self.study._ledger._engine.dispose()
+        self.open()
+
+    def train(self, job: Job) -> None:
+        """Have a trial, or its leg, run to its end."""
+        self.trained.append(job.number)
+        trial = JobTrial(job, metric="score", maximize=self.objective.maximize, send=lambda _step, _metrics: None)
+        history = {}
+        for step in range(1, (job.until or STEPS) + 1):
+            history[step] = value(job, step)
+            trial.report(step, {"score": history[step]})
+            self.study.report(job.number, step, {"score": history[step]})
+            if trial.should_stop():
+                break
+        state = TrialState.PRUNED if trial.should_stop() else TrialState.PAUSED if job.until else TrialState.COMPLETE
+        score = self.objective.score(history)
+        self.study.tell(job.number, Outcome(state=state, score=score, history=history, seconds=1.0))
+
+    def to_its_end(self) -> list[tuple]:
+        while (job := self.study.ask()) is not None:
+            self.train(job)
+        return self.table()
+
+    def table(self) -> list[tuple]:
+        self.study.settle()
+        self.study.close()
+        return meaning(self.study.rows.values())
+
+
+def value(job: Job, step: int) -> float:
+    """Return what is reported: curves that cross, some of which are the same."""
+    place = "abcd".index(job.params["k"])
+    return round(place * step / 4 + (place * 7 + step * 3) % 5 / 3, 3) + job.params.get("x", 0.0)
+
+
+def meaning(rows) -> list[tuple]:
+    return [meaning_of(row) for row in sorted(rows, key=lambda row: row.number)]
+
+
+def meaning_of(row: TrialRow) -> tuple:
+    return row.number, row.params, row.state, row.score, row.history, row.legs, row.fingerprint()
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_answers_from_equal_params_change_nothing(kind: str, tmp_path: Path) -> None:
+    trained, answered = Search(tmp_path, kind, FEW, reuse=False), Search(tmp_path, kind, FEW)
+    assert answered.to_its_end() == trained.to_its_end()
+    assert len(answered.trained) < len(trained.trained)
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_the_order_in_which_trials_end_changes_nothing(kind: str, tmp_path: Path) -> None:
+    whole = Search(tmp_path, kind, MANY).to_its_end()
+    search, rng = Search(tmp_path, kind, MANY), random.Random(1)
+    while not search.study.done:
+        while len(search.study.running) < LAG and search.study.ask() is not None:
+            pass
+        search.train(search.study.running[rng.choice(sorted(search.study.running))])
+    assert search.table() == whole
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_a_kill_at_any_turn_changes_nothing(kind: str, tmp_path: Path) -> None:
+    whole = Search(tmp_path, kind, MANY).to_its_end()
+    search, rng = Search(tmp_path, kind, MANY), random.Random(1)
+    while not search.study.done:
+        if rng.random() < 0.2:
+            search.killed()
+        while len(search.study.running) < LAG and search.study.ask() is not None:
+            pass
+        search.train(search.study.running[rng.choice(sorted(search.study.running))])
+        if rng.random() < 0.5:
+            search.study.commit()
+    assert search.table() == whole
