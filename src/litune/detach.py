@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 
 from litune.config.documents import display_path
 from litune.space.space import Space
-from litune.study import identity, opening, runs
+from litune.study import identity, opening
+from litune.umask import private
 
 LOG = "search.log"
 
@@ -20,7 +21,7 @@ def start(config: DictConfig, space: Space, argv: list[str]) -> int:
     directory = identity.directory_of(config, space)
     log_path = directory / LOG
     opening.refuse_if_held(config, space)
-    with runs.private():
+    with private():
         directory.mkdir(parents=True, exist_ok=True)
         with log_path.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell

@@ -17,6 +17,7 @@ from litune.config.documents import display_path
 from litune.errors import InputError
 from litune.parallelism import LAG
 from litune.space.space import Space
+from litune.umask import private
 from litune.warming import warm_up
 from litune.workers.pool import Workers, raise_for
 
@@ -63,14 +64,14 @@ def carry_out(config: DictConfig, space: Space, *, conclude: Conclude | None = N
         with contextlib.ExitStack() as stack:
             with garbage.collection_off():
                 stack.enter_context(prepare(config, space))
-                from litune.study import opening, runs  # imports Optuna, while the warm parent imports torch
+                from litune.study import opening  # imports Optuna, while the warm parent imports torch
 
                 opening.refuse_if_held(config, space)
                 if workers:  # now there is time for what the end needs
                     from litune.report import ending  # noqa: F401
                 for step in steps:
                     raise_for(workers.answer() if workers else step())
-                stack.enter_context(runs.private())
+                stack.enter_context(private())
                 study = stack.enter_context(opening.opened(config, space))
             for process in processes.of_trial(study.directory / "trials"):
                 processes.end(process)  # of a driver that was killed together with its warm parent

@@ -15,6 +15,7 @@ from litune.config.documents import display_path
 from litune.config.experiments import in_a_name
 from litune.errors import InputError, Problem
 from litune.trial import DirectTrial, Outcome
+from litune.umask import private
 from litune.workers import resources
 
 
@@ -27,7 +28,7 @@ def train(config: DictConfig) -> int:
     from litune.study import runs
 
     directory = directory_of(config)
-    with runs.private():
+    with private():
         directory.mkdir(parents=True)
         (directory / "config.yaml").write_text(configs.snapshot(config))
         outcome = _trained(config, DirectTrial(directory))
@@ -57,7 +58,7 @@ def replay(run: str, number: int) -> int:
         raise InputError(Problem(where=str(directory), key="trial", got=str(number), expected=expected))
     again = runs.best_config(config, row, ledger.about["terms"])
     place = next(path for path in _numbered(directory / "replays" / f"{number:04d}") if not path.exists())
-    with runs.private():
+    with private():
         place.mkdir(parents=True)
         outcome = _trained(again, DirectTrial(place, row.params, stop_after=len(row.history)))
     equal = outcome.history.keys() == row.history.keys()

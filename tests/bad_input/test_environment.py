@@ -11,7 +11,8 @@ import pytest
 
 from litune import checks, environment
 from litune.config import compose
-from litune.study import opening, runs
+from litune.study import opening
+from litune.umask import private
 
 NET = """\
 import pytorch_lightning as pl
@@ -58,7 +59,7 @@ OUR_OWN = (
 def begun(project):
     """Return the ledger of a run that has a trial."""
     config = compose.compose(WORDS).config
-    with runs.private(), opening.opened(config, checks.load_space(config)) as study:
+    with private(), opening.opened(config, checks.load_space(config)) as study:
         assert study.ask()
         (study.directory / "trials" / "0000").mkdir()
     return project.root / "runs" / "it" / "ledger.db"

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from fsspec.implementations import local
 
 from tests import in_process
 from tests.faults.searches import command, environment, finish
+from tests.preloaded import PROJECT
 
 SECRET = "hunter2-7f3a9c51"  # noqa: S105 - nobody's
 DATA = """\
@@ -59,6 +62,21 @@ def test_files_of_a_single_training_are_their_owners_alone(tmp_path: Path) -> No
         modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (directory, *directory.rglob("*"))}
         assert len(modes) > 5
         assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+
+
+def test_files_of_trials_are_their_owners_alone_whatever_the_process_that_searches_has_written(tmp_path: Path) -> None:
+    script = f"""
+import os
+from fsspec.implementations.local import get_umask
+from litune import cli
+os.umask(0o022)
+get_umask(0o666)  # as where it has written a checkpoint of its own before
+cli.main(["search", "backend=optuna", "experiment=tiny", "name=it", "search.runs={tmp_path}", "search.trials=1"])
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, check=True, capture_output=True)
+    files = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "it").rglob("*.ckpt")}
+    assert files
+    assert {path: oct(mode) for path, mode in files.items() if mode & 0o077} == {}
 
 
 def test_a_run_directory_that_nnis_manager_needs_first_is_its_owners_alone(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from litune.table import leaderboard
 from litune.targets import targets
 from litune.training import checkpoints, loggers, training
 from litune.trial import DirectTrial, Outcome
+from litune.umask import private
 from litune.workers import resources
 
 METRICS = "metrics.json"
@@ -137,7 +138,7 @@ def _evaluate(stage: str, trained: _Trained, place: Path) -> Any:
     built = [targets.instantiate(section) for section in config.callbacks.values() if section]
     callbacks = [callback for callback in built if not isinstance(callback, lightning.callbacks.Checkpoint)]
     trial = DirectTrial(place, trained.params)
-    with runs.private(), ExitStack() as stack, warnings.catch_warnings():
+    with private(), ExitStack() as stack, warnings.catch_warnings():
         opened = stack.enter_context(loggers.opened(config, trial)) if stage == "test" else []
         warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks")
         trainer = training.build_trainer(config, lightning, place, opened, callbacks)

@@ -11,7 +11,7 @@ from litune.report import confirmed, param_plots, plots, summary
 from litune.report.confirmed import Table
 from litune.report.facts import Facts, gather
 from litune.report.importance import FEWEST, Importance, importances
-from litune.study import runs
+from litune.umask import private
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1a1a1a;--paper:#fff;--soft:#6b6b6b;--rule:#ddd;--mark:#1f5fa8;--best:#b3470e}
@@ -70,7 +70,7 @@ def write_report(run: str, form: str, out: str | None, png: str | None = None) -
 def write(path: Path, text: str) -> None:
     """Write a page that its owner alone may read, and print where it is."""
     try:
-        with runs.private():
+        with private():
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         expected = f"a file that can be written: {error.strerror}"

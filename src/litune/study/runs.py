@@ -14,10 +14,7 @@ runs/NAME/outcome.json     in place of a ledger, for a single training: how it e
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,25 +32,6 @@ from litune.trial import TrialState
 
 OUTCOME = "outcome.json"  # in the directory of a single training: how it ended
 RAY_PAGE = "ray-page"
-
-
-@contextlib.contextmanager
-def private() -> Iterator[None]:
-    """Make what is written meanwhile readable by its owner alone: files 0600, directories 0700."""
-    before = os.umask(0o077)
-    _forget_umask()
-    try:
-        yield
-    finally:
-        os.umask(before)
-        _forget_umask()
-
-
-def _forget_umask() -> None:
-    """Have fsspec, which Lightning writes checkpoints by, look again: it keeps the umask that it saw first."""
-    local: Any = sys.modules.get("fsspec.implementations.local")
-    if clear := getattr(getattr(local, "get_umask", None), "cache_clear", None):
-        clear()
 
 
 def find(run: str, root: Path = Path("runs")) -> Path:

@@ -15,6 +15,7 @@ from typing import Any
 from litune import interrupts, processes
 from litune.errors import InputError, Problem, SearchFailed
 from litune.trial import FailureClass, Job
+from litune.umask import be_private
 from litune.workers import resources
 from litune.workers.child import failed
 from litune.workers.parent import LISTEN, Message, Parent, Warm, warmed
@@ -167,7 +168,7 @@ def raise_for(answer: Message) -> None:
 def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
     status = 1
     try:
-        os.umask(0o077)
+        be_private()
         os.setpgid(0, 0)  # a Ctrl-C in the terminal is the driver's business
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         interrupts.leave_to_parent()

@@ -18,9 +18,10 @@ from litune.config import compose
 from litune.errors import InputError, StudyLocked
 from litune.space import misfits
 from litune.space.space import Space, flatten
-from litune.study import opening, runs
+from litune.study import opening
 from litune.study.study import Study
 from litune.trial import TrialState
+from litune.umask import private
 from litune.workers.child import execute
 from litune.workers.resources import alarm
 
@@ -37,7 +38,7 @@ def run(overrides: Sequence[str], channel: TrialChannel, trial: str) -> int:
     params, parameter_id = flatten(drawn["parameters"]), drawn["parameter_id"]
     if problems := list(misfits.problems(params, space, whole=True)):
         raise InputError(problems)
-    with runs.private(), _opened(composed.config, space) as study:
+    with private(), _opened(composed.config, space) as study:
         job = study.again(params) or study.adopt(params)
         print(f"trial {job.number} in {job.directory}", flush=True)
 

@@ -27,6 +27,7 @@ from litune.patches import replaced
 from litune.space.space import Space
 from litune.space.space_file import dump
 from litune.steps import trials_in_all
+from litune.umask import private
 from litune.workers.resources import kill_group
 
 FIRST_PORT = 8080
@@ -85,11 +86,11 @@ def started(config: DictConfig, space: Space) -> Iterator[Launched]:
     if _started is not None:
         yield _started
         return
-    from litune.study import identity, opening, runs  # not above: Optuna, which the warm parent need not wait for
+    from litune.study import identity, opening  # not above: Optuna, which the warm parent need not wait for
 
     directory = identity.directory_of(config, space)
     new = not directory.exists()
-    with runs.private():
+    with private():
         opening.make(directory / FOLDER, config)
     place = tempfile.mkdtemp(prefix="litune-nni-")  # not the run directory: its lock is not held yet
     try:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litune import unix_socket
+from litune.umask import be_private
 
 SOCKET = "warm.sock"
 
@@ -103,7 +104,7 @@ def _serve(control: int, listener: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.setpgid(0, 0)
-    os.umask(0o077)
+    be_private()
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     about = json.loads(sys.stdin.buffer.read())
     from litune.config import config as configs
