@@ -20,6 +20,8 @@ def test_median_is_the_middle_of_the_others_at_each_step_but_the_last() -> None:
 def test_median_waits_for_five_trials_at_the_step() -> None:
     few = {number: CURVES[number] for number in range(4)}
     assert prune_below("median", 9, few, maximize=True, max_steps=3) == {}
+    enough = {number: CURVES[number] for number in range(5)}
+    assert prune_below("median", 9, enough, maximize=True, max_steps=3).keys() == {1, 2}
 
 
 def test_minimisation_turns_the_sign() -> None:
@@ -34,11 +36,10 @@ def test_asha_keeps_the_top_third_at_the_rungs() -> None:
 
 
 def test_hyperband_brackets_rank_only_their_own_trials() -> None:
-    curves = {number: {1: float(number), 3: float(number)} for number in range(9)}
-    first = prune_below("hyperband", 9, curves, maximize=True, max_steps=9)
-    assert first.keys() == {1, 3}  # bracket 0 of 3
-    assert first[1] == 6.0
-    assert prune_below("hyperband", 11, curves, maximize=True, max_steps=9) == {}  # bracket 2 never stops
+    curves = {number: {1: float(number), 3: float(number)} for number in range(12)}
+    first = prune_below("hyperband", 12, curves, maximize=True, max_steps=9)
+    assert first == {1: 9.0, 3: 9.0}  # bracket 0 of 3: the best of 0, 3, 6, 9
+    assert prune_below("hyperband", 14, curves, maximize=True, max_steps=9) == {}  # bracket 2 never stops
 
 
 def test_values_that_are_not_finite_do_not_count() -> None:

@@ -3,12 +3,13 @@
 import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from litune.algorithms.suggest import Suggester
-from litune.algorithms.warm_start import FADE, EarlierTrial, faded, learn
+from litune.algorithms.warm_start import FADE, MOST, EarlierTrial, faded, learn
 from litune.objective import Objective
 from litune.space.space import Space, choice, loguniform, randint, uniform
 from litune.space.space_file import parse
@@ -112,7 +113,12 @@ def learnt(space: Space, count: int) -> list[EarlierTrial]:
 
 
 def walk(
-    algorithm: str, space: Space, earlier: list[EarlierTrial], trials: int, resume_at: int | None = None
+    algorithm: str,
+    space: Space,
+    earlier: list[EarlierTrial],
+    trials: int,
+    resume_at: int | None = None,
+    scale: float = 1.0,
 ) -> list[dict]:
     def made() -> Suggester:
         return Suggester(algorithm, space, seed=1, lag=3, maximize=False, earlier=earlier)
@@ -120,7 +126,8 @@ def walk(
     suggester, found = made(), []
 
     def ended(number: int) -> Outcome:
-        return outcome(number, found[number])
+        known = outcome(number, found[number])
+        return replace(known, score=1000.0 + scale * (known.score or 0.0)) if scale != 1.0 else known
 
     for number in range(trials):
         if number == resume_at:
@@ -161,6 +168,34 @@ def test_earlier_trials_fade_as_the_search_gets_its_own() -> None:
     assert counts[-2:] == [0, 0]
     half = [known.score for known in faded(earlier, FADE // 2)]
     assert max(half) == max(known.score for known in earlier)
+    ranked = sorted(known.score for known in earlier)
+    assert sum(half) / len(half) == pytest.approx(sum(ranked) / len(ranked), abs=0.2)  # from all ranks
+    assert len(faded(earlier * 9, 0)) == MOST
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "gp"])
+def test_the_scale_of_the_scores_that_a_search_gets_is_of_no_account(algorithm: str) -> None:
+    earlier = learnt(SPACE, 30)
+    assert walk(algorithm, SPACE, earlier, 12, scale=16.0) == walk(algorithm, SPACE, earlier, 12)
+
+
+def test_gp_learns_nothing_of_earlier_trials_that_were_pruned() -> None:
+    pruned = [known for known in learnt(SPACE, 30) if known.pruned_at]
+    assert len(pruned) == 6
+    assert walk("gp", SPACE, pruned, 11) == walk("gp", SPACE, [], 11)
+
+
+def test_what_is_learnt_of_a_run_are_its_own_finite_scores_by_the_scale_of_its_complete_trials() -> None:
+    states = [TrialState.COMPLETE] * 5 + [TrialState.PRUNED]
+    scores = [1.0, 3.0, math.inf, 5.0, 3.0, 90.0]
+    rows = [
+        TrialRow(number=number, params={"b": 0.5}, seed=0, state=state, score=score, history={1: 0.0, 2: score})
+        for number, (state, score) in enumerate(zip(states, scores, strict=True))
+    ]
+    rows[4] = replace(rows[4], reused=1)
+    run = learn("A", rows, Objective(metric="m", mode="max"), Space.of({"b": uniform(0, 1)}))
+    assert [(known.score, known.pruned_at) for known in run.trials] == [(-1, 0), (0, 0), (1, 0), (43.5, 2)]
+    assert run.ended == 6
 
 
 def test_scores_are_standardised_whatever_their_direction_and_scale() -> None:

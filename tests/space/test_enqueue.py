@@ -190,6 +190,12 @@ def test_every_algorithm_takes_the_queue_and_goes_on_after_an_interruption(
     assert walk(algorithm, space, queue, 12, resume_at=9) == found
 
 
+@pytest.mark.parametrize("algorithm", ["random", "tpe", "cmaes", "gp"])
+def test_what_the_queue_leaves_out_is_drawn_anew_for_each_trial(algorithm: str) -> None:
+    found = walk(algorithm, SPACE, [{"b": 0.5}] * 4, 4)
+    assert len({params["a"] for params in found}) == 4
+
+
 def test_a_grid_begins_with_the_queue_and_visits_every_other_point_once() -> None:
     space = Space.of({"a": choice(1, 2, 3), "b": randint(0, 4)})
     found = walk("grid", space, [{"a": 3, "b": 2}, {"b": 1}, {"b": 1}], 12)
