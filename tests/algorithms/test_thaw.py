@@ -75,9 +75,10 @@ def test_the_same_seed_and_trials_give_the_same_decision_whoever_asks():
 
 
 def test_it_continues_good_trials_and_leaves_bad_ones():
-    _, runs = search(Thaw(SPACE, seed=0, steps=STEPS), 6 * STEPS)
+    made, runs = search(Thaw(SPACE, seed=0, steps=STEPS), 6 * STEPS)
     far = [run for run in runs if run.reached >= STEPS // 2]
     short = [run for run in runs if run.reached <= 2]
+    assert {decision.why for decision in made} == {"design", "screening", "model", "promotion"}
     assert far
     assert short
     assert np.median([learn(run.params, STEPS) for run in far]) > np.median([learn(run.params, STEPS) for run in short])
