@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from litune.space.space import Space, uniform
 from litune.study import ledger as ledgers
 from litune.study.study import Study
 from litune.trial import Outcome, TrialState
-from tests.faults.searches import command, finish, start
+from tests.faults.searches import begun, command, finish, start, wait_for
 from tests.in_process import search, table, timeline, trials
 
 ASHA = ["search.algorithm=asha", "search.trials=6"]
@@ -53,11 +52,12 @@ def test_the_report_draws_each_leg_when_it_ran(tmp_path: Path) -> None:
 
 def test_a_killed_driver_is_continued_to_the_same_table(undisturbed: Path, tmp_path: Path) -> None:
     words = command(tmp_path, *ASHA)
-    for seconds in (6.0, 5.0):
+    for trials_begun in (3, 7):
         driver = start(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        time.sleep(seconds)
+        assert wait_for(lambda goal=trials_begun: begun(tmp_path) >= goal, 120)
         driver.kill()
         driver.wait()
+        assert "PAUSED" in {row["state"] for row in trials(tmp_path / "it")}
     finish(words)
     assert table(tmp_path / "it") == table(undisturbed)
 

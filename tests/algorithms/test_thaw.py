@@ -179,6 +179,13 @@ def test_the_middle_of_the_space_comes_first():
     assert made[0].params == {"lr": pytest.approx(0.01), "depth": 3, "act": "tanh"}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_first_trials_fill_the_space_evenly(seed):
+    made, _ = search(Thaw(Space.of({"x": uniform(0, 1)}), seed=seed, steps=STEPS), 8, learn=lambda params, step: step)
+    assert {decision.why for decision in made} == {"design"}
+    assert {int(4 * decision.params["x"]) for decision in made} == {0, 1, 2, 3}
+
+
 def test_new_trials_come_from_the_candidates_while_there_are_any():
     candidates = [{"lr": lr, "depth": 3, "act": "gelu"} for lr in np.logspace(-4, 0, 60)]
     _, runs = search(Thaw(SPACE, seed=0, steps=STEPS, candidates=candidates), 4 * STEPS)

@@ -14,7 +14,7 @@ from litune.space.space import Space, choice, uniform
 from litune.study import ledger as ledgers
 from litune.study.study import Study
 from litune.table import TrialRow
-from litune.trial import Job, JobTrial, Outcome, TrialState
+from litune.trial import Failure, FailureClass, Job, JobTrial, Outcome, TrialState
 
 STEPS = 9
 LAG = 3
@@ -64,6 +64,7 @@ class Search:
 
     def train(self, job: Job) -> None:
         """Have a trial, or its leg, run to its end."""
+        assert job.attempt or job.start == len(self.study.rows[job.number].history)
         self.trained.append((job.params["k"], job.until))
         trial = JobTrial(job, metric="score", maximize=self.objective.maximize, send=lambda _step, _metrics: None)
         history = {}
@@ -77,6 +78,7 @@ class Search:
         state = TrialState.PRUNED if trial.should_stop() else state
         score = self.objective.score(history)
         self.study.tell(job.number, Outcome(state=state, score=score, history=history, seconds=1.0))
+        assert self.study.rows[job.number].reused is None
 
     def to_its_end(self) -> list[tuple]:
         while (job := self.study.ask()) is not None:
@@ -120,6 +122,19 @@ def test_the_order_in_which_trials_end_changes_nothing(kind: str, tmp_path: Path
             pass
         search.train(search.study.running[rng.choice(sorted(search.study.running))])
     assert search.table() == whole
+
+
+def test_no_trial_is_held_against_those_that_failed(tmp_path: Path) -> None:
+    study = Search(tmp_path, "median", MANY).study
+    failure = Failure(kind=FailureClass.ERROR, message="as asked")
+    for number in range(10):
+        job = study.ask()
+        assert job is not None
+        assert set(job.prune_below) == (set() if number < 6 + LAG - 1 else {1})
+        history = {1: 1.0}
+        failed = {"state": TrialState.FAILED, "failure": failure}
+        ending = failed if number == 0 else {"state": TrialState.COMPLETE, "score": 1.0}
+        study.tell(number, Outcome(history=history, **ending))
 
 
 @pytest.mark.parametrize("kind", SEARCHES)
