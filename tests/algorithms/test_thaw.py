@@ -41,7 +41,7 @@ def search(thaw, budget, learn=learn, workers=1):
 def begin(decision, runs, flying):
     assert decision.trial not in flying
     if decision.trial is None:
-        runs.append(Run(params=decision.params))
+        runs.append(Run(params=dict(reversed(decision.params.items()))))  # a ledger keeps them in no order
     trial = len(runs) - 1 if decision.trial is None else decision.trial
     run = runs[trial]
     runs[trial] = Run(params=run.params, curve=run.curve, until=decision.until)
@@ -257,6 +257,31 @@ def test_the_process_learns_a_curve_and_is_less_sure_away_from_it():
     same, narrowed = curves.predict(theta, at, 2 * tau, ahead, pending=ahead.rows(np.array([2])))
     assert same == pytest.approx(mean)
     assert narrowed[2] < deviation[2]
+
+
+def test_the_prediction_is_the_process_its_docstring_tells():
+    """With every hyperparameter at 1, at the start of the curve, and of one value, 1, with noise 1."""
+    at = Points(x=np.zeros((1, 1)), tau=np.zeros(1), trial=np.zeros(1, dtype=np.int64))
+    queries = Points(x=np.array([[0.0], [0.0], [1.0]]), tau=np.zeros(3), trial=np.array([0, -1, -1]))
+    mean, deviation = curves.predict(np.zeros(8), at, np.ones(1), queries)
+    matern = (1 + math.sqrt(5) + 5 / 3) * math.exp(-math.sqrt(5))
+    reach = np.array([4, 2, 2 * matern])  # level + shape, and own + drift for the same trial
+    assert mean == pytest.approx(reach / 5, abs=1e-5)
+    assert deviation == pytest.approx(np.sqrt(4 - reach**2 / 5), abs=1e-5)
+
+
+def test_the_gradient_that_a_fit_follows_is_that_of_what_it_minimises():
+    rng = np.random.default_rng(0)
+    trial = np.repeat(np.arange(4), 3)
+    at = Points(x=rng.random((4, 2))[trial], tau=np.tile([0.2, 0.5, 0.9], 4), trial=trial)
+    centre, spread = curves._prior(2)
+    arguments = (at, rng.standard_normal(12), centre, spread)
+    theta = centre + 0.3 * rng.standard_normal(9)
+    _, slope = curves._objective(theta, *arguments)
+    ahead, behind = (
+        np.array([curves._objective(theta + sign * 1e-5 * one, *arguments)[0] for one in np.eye(9)]) for sign in (1, -1)
+    )
+    assert slope == pytest.approx((ahead - behind) / 2e-5, rel=1e-4, abs=1e-4)
 
 
 def test_a_decision_takes_one_thread_and_gives_the_others_back(monkeypatch):

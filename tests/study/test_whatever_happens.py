@@ -142,11 +142,11 @@ def test_a_kill_at_any_turn_changes_nothing(kind: str, tmp_path: Path) -> None:
     whole = Search(tmp_path, kind, MANY).to_its_end()
     search, rng = Search(tmp_path, kind, MANY), random.Random(1)
     while not search.study.done:
-        if rng.random() < 0.2:
-            search.killed()
         while len(search.study.running) < LAG and search.study.ask() is not None:
             pass
         search.train(search.study.running[rng.choice(sorted(search.study.running))])
         if rng.random() < 0.5:
             search.study.commit()
+        if rng.random() < 0.2:
+            search.killed()
     assert search.table() == whole
