@@ -152,12 +152,14 @@ class Trial(Protocol):
     """What a running training sees of its trial.
 
     The training continues from `checkpoint` if there is one, and pauses after validation `until` if that is given.
+    Earlier legs of it ended after validation `start`, 0 if there were none.
     """
 
     number: int
     params: Mapping[str, Any]
     directory: Path
     checkpoint: str | None
+    start: int
     until: int | None
 
     def report(self, step: int, metrics: Metrics) -> None:
@@ -177,6 +179,7 @@ class DirectTrial:
         self.params: Mapping[str, Any] = params or {}
         self.directory = directory
         self.checkpoint: str | None = None
+        self.start = 0
         self.until: int | None = None
         self.stop_after = stop_after
         self.reports: list[tuple[int, dict[str, float]]] = []
@@ -198,7 +201,7 @@ class JobTrial:
         self.params = job.params
         self.directory = Path(job.directory)
         self.checkpoint = job.checkpoint
-        self.until = job.until
+        self.start, self.until = job.start, job.until
         self._prune_below = job.prune_below
         self._metric, self._sign, self._send = metric, 1.0 if maximize else -1.0, send
         self._pruned = False

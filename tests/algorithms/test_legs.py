@@ -1,5 +1,6 @@
 """A training in legs is one training: the same reports, the same weights, whatever keeps state between epochs."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,15 @@ def test_legs_give_the_reports_and_the_weights_of_one_training(name: str, tmp_pa
     assert Path(outcome.checkpoint or "").name == Path(whole.checkpoint or "").name
     first, second = weights(tmp_path / "whole"), weights(tmp_path / "legs")
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_what_is_trained_again_counts_as_restoring(tmp_path: Path) -> None:
+    config = next(iter(CONFIGS.values()))
+    first, _ = leg(tmp_path, config, until=2)
+    shutil.rmtree(tmp_path / "checkpoints")
+    again, _ = leg(tmp_path, config, start=2, until=3)
+    assert first.restoring == 0.0
+    assert 0.0 < again.restoring < again.seconds
 
 
 def test_a_leg_that_was_killed_is_run_again_from_where_it_came(tmp_path: Path) -> None:

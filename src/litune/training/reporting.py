@@ -102,7 +102,7 @@ class Report:
         self._trial, self._metric = trial, metric
         self.history: dict[int, float] = {}
         self.pruned = self.paused = self.diverged = False
-        self.began: float | None = None  # by the monotonic clock; None: there was nothing left to train
+        self.began: float | None = None  # its new part, by the monotonic clock; None: not yet, or there is none
         self._decided = False  # that the training stops: by `trainer.min_epochs` it may go on, for nothing
 
     def on_validation_end(self, trainer: Any, _module: Any) -> None:
@@ -117,8 +117,8 @@ class Report:
             self._report(trainer)
 
     def on_train_start(self, trainer: Any, _module: Any) -> None:
-        """Note when; train no further where the leg had reached its end, and was killed before it could say so."""
-        self.began = time.monotonic()
+        """Train no further where the leg had reached its end, and was killed before it could say so."""
+        self._note_where()
         self.pause(trainer)
 
     @property
@@ -139,6 +139,11 @@ class Report:
         """Take over the reports made before the checkpoint."""
         self.history = {int(step): float(value) for step, value in state["history"]}
 
+    def _note_where(self) -> None:
+        """Note when the training stands where an earlier leg ended: at once, unless it was begun again."""
+        if self.began is None and len(self.history) >= self._trial.start:
+            self.began = time.monotonic()
+
     def _report(self, trainer: Any) -> None:
         if self._decided:
             return
@@ -147,6 +152,7 @@ class Report:
             raise MetricMissing(self._missing(metrics))
         step = len(self.history) + 1
         self.history[step] = metrics[self._metric]
+        self._note_where()
         self.diverged = not math.isfinite(metrics[self._metric])
         if trainer.is_global_zero:
             self._trial.report(step, metrics)

@@ -89,7 +89,7 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
         score=None if failure else objective.score(report.history),
         history=report.history,
         failure=failure,
-        restoring=report.began - started if trial.checkpoint and report.began else 0.0,
+        restoring=report.began - started if (trial.checkpoint or trial.start) and report.began else 0.0,
         where=this_process(),
         checkpoint=checkpoints.best_model_path or None if checkpoints else None,
     )
