@@ -12,7 +12,7 @@ from litune.config import config as configs
 from litune.config.compose import compose
 from litune.dashboards import pages
 from litune.errors import LedgerDamaged, StudyChanged
-from litune.space.space import Space
+from litune.space.space import Space, uniform
 from litune.study import identity, opening, runs
 from litune.study.ledger import storage_url
 from litune.table import TrialRow
@@ -97,6 +97,39 @@ def test_a_run_keeps_its_lag_whatever_search_parallel_is_later(
 def test_a_default_written_out_gives_a_run_no_other_name(tmp_path: Path) -> None:
     names = [identity.run_name(*searched(tmp_path, *words)) for words in ([], ["trainer.compile=false"], ["seed=43"])]
     assert names[0] == names[1] != names[2]
+
+
+CHANGES = [
+    [],
+    ["seed=1"],
+    ["model.hidden=8"],
+    ["data.batch_size=32"],
+    ["optimizer.lr=0.5"],
+    ["criterion={_target_: torch.nn.MultiMarginLoss}"],
+    ["lr_scheduler={_target_: torch.optim.lr_scheduler.ConstantLR}"],
+    ["trainer.max_epochs=3"],
+    ["objective.reduce=last"],
+    ["callbacks.timer._target_=pytorch_lightning.callbacks.Timer"],
+    ["search.algorithm=random"],
+    ["search.pruner=median"],
+    ["search.seed_per_trial=true"],
+    ["search.lag=9"],
+    ["search.threads=7"],
+    ["search.enqueue=[config]"],
+    ["search.warm_start=[A]"],
+    ["search.warm_start=[B]"],
+    ["backend=nni", "backend.assessor=Medianstop"],
+    ["backend=ray", "backend.mutate=[optimizer.lr]"],
+]
+
+
+def test_whatever_a_trial_depends_on_gives_a_run_another_name(tmp_path: Path) -> None:
+    space = checks.load_space(compose(["experiment=digits_mlp"]).config)
+    composed = [compose(["experiment=digits_mlp", f"search.runs={tmp_path}", *words]) for words in CHANGES]
+    assert not any(one.problems for one in composed)
+    names = [identity.run_name(one.config, space) for one in composed]
+    names.append(identity.run_name(composed[0].config, Space.of({"optimizer.lr": uniform(0, 1)})))
+    assert len(set(names)) == len(names)
 
 
 def test_a_run_that_was_renamed_says_what_it_was_called(tmp_path: Path) -> None:
