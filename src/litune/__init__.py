@@ -13,6 +13,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from litune.errors import InputError as InputError
+    from litune.errors import LituneError as LituneError
     from litune.result import Best as Best
     from litune.result import SearchResult as SearchResult
     from litune.searching import search as search
@@ -37,9 +39,10 @@ _HOMES = {
     "SearchResult": "litune.result",
     "Best": "litune.result",
     "FunctionTrial": "litune.targets.functions",
+    **dict.fromkeys(("InputError", "LituneError"), "litune.errors"),
     **dict.fromkeys(_RANGES, "litune.space.space"),
 }
-__all__ = ["Best", "FunctionTrial", "SearchResult", "search", *_RANGES]
+__all__ = ["Best", "FunctionTrial", "InputError", "LituneError", "SearchResult", "search", *_RANGES]
 
 
 def __getattr__(name: str) -> Any:

@@ -280,7 +280,8 @@ class TestNative:
         assert done.returncode == 0, done.stderr
         table = table_of(tmp_path)
         assert {row["state"] for row in table} == {"COMPLETE"}
-        assert sum(row["seconds"] for row in table[:-2]) < 3 < sum(row["seconds"] for row in table)
+        seconds = [row["seconds"] for row in table]
+        assert sum(seconds) - 2 * max(seconds) < 3 < sum(seconds)  # two may have been on their way when it was spent
 
     def test_a_population_hands_checkpoints_on_and_the_ledger_shows_each_trials_schedule(self, tmp_path):
         overrides = ("backend.scheduler=pbt", "backend.mutate=[model.x]", "search.algorithm=random", "search.trials=4")

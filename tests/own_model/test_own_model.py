@@ -155,6 +155,7 @@ def test_import_litune_loads_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "optuna", "ray", "nni", "hydra", "omegaconf", "numpy", "yaml"} & set(done.stdout.split())
     assert {"search", "SearchResult", "loguniform", "choice"} <= set(dir(litune))
+    assert litune.InputError is InputError
 
 
 @pytest.mark.parametrize("backend", ["optuna", pytest.param("ray", marks=pytest.mark.slow)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -127,7 +128,7 @@ def _directories(directory: Path, ledger: Ledger) -> Iterator[Finding]:
 
             def fix(path: Path = path) -> None:
                 (directory / LEFTOVERS).mkdir(mode=0o700, exist_ok=True)
-                before = len(list((directory / LEFTOVERS).glob(f"{path.name}*")))  # of an earlier repair
+                before = len(list((directory / LEFTOVERS).glob(f"{glob.escape(path.name)}*")))  # of an earlier repair
                 path.rename(directory / LEFTOVERS / (f"{path.name}-{before}" if before else path.name))
 
             what = f"trials/{path.name}: of no trial in the ledger"
