@@ -92,6 +92,10 @@ WHOLE = {
         b"model: {_traget_: my_net.Net}\nobjective: {metric: a}\n",
         ["model: got a section without _target_", "_traget_ should be"],
     ),
+    "a section of LightningCLI": (
+        b"model: {class_path: my_net.Net, init_args: {hidden: 1}}\nobjective: {metric: a}\n",
+        ["model: got a section without _target_", "_target_ in place of class_path"],
+    ),
     "no model": (b"objective: {metric: a}\n", ["model: got nothing; expected a section with _target_"]),
 }
 

@@ -28,6 +28,7 @@ _HOMES = {  # section -> where what it names mostly is, for a name without a mod
     "callbacks": "pytorch_lightning.callbacks", "logger": "pytorch_lightning.loggers",
 }  # fmt: skip
 _SUPPLIED = {"optimizer": {"params"}, "lr_scheduler": {"optimizer", *SCHEDULER_OPTIONS}, "logger": {"save_dir"}}
+_CLI = "class_path"  # what LightningCLI has in place of a _target_
 _CALLING = ("_partial_", "_args_")  # Hydra's words for how to call
 
 
@@ -103,6 +104,8 @@ def _bind(section: Any, key: str, extra: set[str]) -> tuple[dict[str, Any], list
     if not section.get(TARGET):
         alike = nearest(TARGET, section)
         cure = f"{alike} should be {TARGET}" if alike and alike != TARGET else ""
+        if _CLI in section:
+            cure = f"{TARGET} in place of {_CLI}, and what is under init_args beside it"
         return {}, [Problem(key=key, got=f"a section without {TARGET}", expected=expected, cure=cure)]
     try:
         target = locate(str(section[TARGET]))
