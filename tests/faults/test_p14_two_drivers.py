@@ -46,23 +46,6 @@ def test_a_second_driver_is_refused_and_joins_where_it_may(tmp_path: Path) -> No
     assert not left_behind()
 
 
-def test_a_driver_elsewhere_is_refused_by_the_database_that_they_share(postgresql: str, tmp_path: Path) -> None:
-    here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
-    driver = start(here, "search.trials=100000", f"search.storage={postgresql}", output=here / "output")
-    try:
-        assert wait_for(lambda: "trial 0 COMPLETE" in (here / "output").read_text(), 150)
-        second = run(there, f"search.storage={postgresql}")
-        assert second.returncode == 2
-        assert f"/postgres: it: got the driver with pid {driver.pid} on {socket.gethostname()}" in second.stderr
-        assert "Traceback" not in second.stderr
-    finally:
-        driver.kill()
-        driver.wait(timeout=60)
-    third = run(there, "search.trials=5", f"search.storage={postgresql}")
-    assert third.returncode == 0, third.stderr
-
-
 def test_of_those_started_together_one_searches_and_the_others_follow_it(tmp_path: Path) -> None:
     with tally("P14", "optuna") as one:
         for attempt in range(count(1, 20)):

@@ -29,7 +29,7 @@ def test_what_is_recorded_anew_takes_the_place_of_what_was(tmp_path: Path) -> No
     pruned = Outcome(state=TrialState.PRUNED, score=0.5, history={1: 0.5}, seconds=1.0)  # it came less far
     ledger.finish(0, pruned)
     same()
-    ledger.start(replace(ledger.rows[0], state=TrialState.PAUSED), writer.SPACE)  # and goes on
+    ledger.record(replace(ledger.rows[0], state=TrialState.PAUSED), writer.SPACE)  # and goes on
     same()
     ledger.finish(0, Outcome(state=TrialState.COMPLETE, score=0.25, history={1: 0.5, 2: 0.25}, seconds=2.0))
     same()
