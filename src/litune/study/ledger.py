@@ -8,6 +8,7 @@ with a fingerprint that tells a damaged row.
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
 from collections.abc import Mapping
@@ -33,6 +34,14 @@ from litune.table import Span, TrialRow
 from litune.trial import Outcome, TrialState
 
 FILE = "ledger.db"
+
+# each statement is one object, as SQLAlchemy compiles it once, and changes by the same one in a row go together
+_DRAW, _REPORT, _SCORE, _TELL = PARAMS.insert(), REPORTS.insert(), SCORES.insert(), ATTRIBUTES.insert()
+_KEY: Any = sa.bindparam("key")  # the trial's, in a statement that changes or deletes
+_END = TRIALS.update().where(TRIALS.c.trial_id == _KEY)
+_UNREPORT = REPORTS.delete().where(REPORTS.c.trial_id == _KEY, REPORTS.c.step == sa.bindparam("at"))
+_UNSCORE = SCORES.delete().where(SCORES.c.trial_id == _KEY)
+_FORGET = ATTRIBUTES.delete().where(ATTRIBUTES.c.trial_id == _KEY, ATTRIBUTES.c.key == ATTRIBUTE)
 
 
 def storage_url(directory: Path, storage: str | None) -> str:
@@ -102,7 +111,7 @@ class Ledger:
             self._new[row.number] = row
             rows, self._apart[row.number] = optuna_tables.param_rows(row.params, space)
             if rows:
-                self._pending.append((PARAMS.insert(), row.number, rows))
+                self._pending.append((_DRAW, row.number, rows))
 
     @interrupts.held_back()
     def report(self, number: int, step: int, value: float) -> None:
@@ -116,7 +125,7 @@ class Ledger:
         if previous is not None:
             self._unreport(number, step)
         columns = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
-        self._pending.append((REPORTS.insert(), number, [columns]))
+        self._pending.append((_REPORT, number, [columns]))
 
     @interrupts.held_back()
     def finish(self, number: int, outcome: Outcome) -> None:
@@ -126,8 +135,7 @@ class Ledger:
         for step, value in outcome.history.items():
             self.report(number, step, value)
         if self.rows[number].score is not None:  # it had ended once, and was continued as the search was given more
-            same = SCORES.c.trial_id == sa.bindparam("key")
-            self._pending.append((SCORES.delete().where(same), number, [{}]))
+            self._pending.append((_UNSCORE, number, [{}]))
         ending = {
             name: getattr(outcome, name) for name in ("state", "score", "failure", "where", "checkpoint", "schedule")
         }
@@ -141,15 +149,14 @@ class Ledger:
         self._attributes.add(number)
         if row.ended:
             columns = {"state": encoding.OPTUNA_STATE[row.state], "datetime_complete": optuna_tables.utc(time.time())}
-            self._pending.append((TRIALS.update().where(TRIALS.c.trial_id == sa.bindparam("key")), number, [columns]))
+            self._pending.append((_END, number, [columns]))
             if row.score is not None:
                 stored, kind = models.TrialValueModel.value_to_stored_repr(row.score)
                 columns = {"objective": 0, "value": stored, "value_type": kind}
-                self._pending.append((SCORES.insert(), number, [columns]))
+                self._pending.append((_SCORE, number, [columns]))
 
     def _unreport(self, number: int, step: int) -> None:
-        same = (REPORTS.c.trial_id == sa.bindparam("key")) & (REPORTS.c.step == sa.bindparam("at"))
-        self._pending.append((REPORTS.delete().where(same), number, [{"at": step}]))
+        self._pending.append((_UNREPORT, number, [{"at": step}]))
 
     @interrupts.held_back()
     def commit(self) -> None:
@@ -170,16 +177,15 @@ class Ledger:
                 columns = {"number": number, "study_id": self._study, "state": OptunaState.RUNNING}
                 insert = TRIALS.insert().values(**columns, datetime_start=optuna_tables.utc(row.started))
                 self._ids[number] = connection.execute(insert.returning(TRIALS.c.trial_id)).scalar_one()
-            for statement, number, rows in self._pending:
+            for statement, changes in itertools.groupby(self._pending, key=lambda change: change[0]):
                 key = "trial_id" if statement.is_insert else "key"
-                connection.execute(statement, [{**row, key: self._ids[number]} for row in rows])
-            touched = [self._ids[number] for number in self._attributes]
-            ours = ATTRIBUTES.c.trial_id.in_(touched) & (ATTRIBUTES.c.key == ATTRIBUTE)
-            connection.execute(ATTRIBUTES.delete().where(ours))
-            texts = [(self._ids[number], self._text(number)) for number in sorted(self._attributes)]
-            if texts:
-                rows = [{"trial_id": key, "key": ATTRIBUTE, "value_json": text} for key, text in texts]
-                connection.execute(ATTRIBUTES.insert(), rows)
+                rows = [{**row, key: self._ids[number]} for _, number, rows in changes for row in rows]
+                connection.execute(statement, rows)
+            if self._attributes:
+                numbers = sorted(self._attributes)
+                connection.execute(_FORGET, [{"key": self._ids[number]} for number in numbers])
+                texts = [{"trial_id": self._ids[number], "value_json": self._text(number)} for number in numbers]
+                connection.execute(_TELL, [{**text, "key": ATTRIBUTE} for text in texts])
         self._new.clear()
         self._pending.clear()
         self._attributes.clear()
