@@ -80,6 +80,12 @@ class Search:
         self.study.tell(job.number, Outcome(state=state, score=score, history=history, seconds=1.0))
         assert self.study.rows[job.number].reused is None
 
+    def train_any(self, rng: random.Random) -> None:
+        """Ask for as many as may run at once, and have any of them run to its end."""
+        while len(self.study.running) < LAG and self.study.ask() is not None:
+            pass
+        self.train(self.study.running[rng.choice(sorted(self.study.running))])
+
     def to_its_end(self) -> list[tuple]:
         while (job := self.study.ask()) is not None:
             self.train(job)
@@ -118,9 +124,7 @@ def test_the_order_in_which_trials_end_changes_nothing(kind: str, tmp_path: Path
     whole = Search(tmp_path, kind, MANY).to_its_end()
     search, rng = Search(tmp_path, kind, MANY), random.Random(1)
     while not search.study.done:
-        while len(search.study.running) < LAG and search.study.ask() is not None:
-            pass
-        search.train(search.study.running[rng.choice(sorted(search.study.running))])
+        search.train_any(rng)
     assert search.table() == whole
 
 
@@ -142,9 +146,7 @@ def test_a_kill_at_any_turn_changes_nothing(kind: str, tmp_path: Path) -> None:
     whole = Search(tmp_path, kind, MANY).to_its_end()
     search, rng = Search(tmp_path, kind, MANY), random.Random(1)
     while not search.study.done:
-        while len(search.study.running) < LAG and search.study.ask() is not None:
-            pass
-        search.train(search.study.running[rng.choice(sorted(search.study.running))])
+        search.train_any(rng)
         if rng.random() < 0.5:
             search.study.commit()
         if rng.random() < 0.2:
