@@ -34,6 +34,30 @@ class Loaded(Digits):
         return DataLoader(data, batch_size=self.batch_size, shuffle=True, num_workers=self.num_workers)
 
 
+class Remembering(Noisy):
+    """Images that are the brighter the more of them this copy of the data has given."""
+
+    given = 0
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        self.given += 1
+        return image + 0.001 * self.given, label
+
+
+class Kept(Digits):
+    """Its data come from workers that it would keep from epoch to epoch."""
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader(self.train, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.valid, shuffle=False)
+
+    def _loader(self, data, shuffle: bool) -> DataLoader:
+        return DataLoader(Remembering(*data), batch_size=64, shuffle=shuffle, num_workers=1, persistent_workers=True)
+
+
 class Drawing(pl.Callback):
     """A user's own callback: it draws random numbers as each leg begins."""
 
@@ -48,6 +72,8 @@ STEPS = 5
 PLATEAU = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "patience": 0, "threshold": 0.5, "factor": 0.1}
 STOPPER = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val_loss", "min_delta": 9.0}
 OWN_BEST = {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "monitor": "val_acc", "mode": "max"}
+KEPT = {"_target_": "tests.algorithms.test_legs.Kept", "batch_size": 64}
+IN_LEGS = {"algorithm": "thaw"}
 LOADED = {"_target_": "tests.algorithms.test_legs.Loaded", "batch_size": 64}
 CONFIGS = {
     "cosine": CONFIG,
@@ -56,6 +82,14 @@ CONFIGS = {
     "a checkpoint of its own": {**CONFIG, "callbacks": {"best": OWN_BEST}},
     "torch's loader": {**CONFIG, "allow": ["tests"], "data": LOADED},
     "a worker": {**CONFIG, "allow": ["tests"], "data": {**LOADED, "num_workers": 1}},
+    "a worker to be kept": {**CONFIG, "allow": ["tests"], "data": KEPT, "search": IN_LEGS},
+    "a worker to be kept, and a sanity check": {
+        **CONFIG,
+        "allow": ["tests"],
+        "data": KEPT,
+        "search": IN_LEGS,
+        "trainer": {**CONFIG["trainer"], "num_sanity_val_steps": 1, "check_val_every_n_epoch": 2, "max_epochs": 8},
+    },
     "numbers drawn at its start": {
         **CONFIG,
         "allow": ["tests"],

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
+import litune
+from litune import cli
 from litune.algorithms.terms import Execution, Terms
 from litune.objective import Objective
 from litune.space.space import Space, uniform
 from litune.study import ledger as ledgers
 from litune.study.study import Study
+from litune.table import TrialRow
+from litune.tasks.digits import MLP
 from litune.trial import Outcome, TrialState
+from tests.algorithms.test_legs import Kept
 from tests.faults.searches import begun, command, finish, start, wait_for
 from tests.in_process import search, table, timeline, trials
 
@@ -136,6 +141,30 @@ def test_auto_continues_trials_where_it_can_and_says_why(tmp_path: Path) -> None
     assert len({json.dumps(row["params"]) for row in table}) == len(table)
     words = ["search.algorithm=auto", "search.trials=1", "search.pruner=median"]
     assert "auto is tpe: search.pruner=median stops whole trials" in search(tmp_path, *words, name="pruned")
+
+
+@pytest.mark.filterwarnings("default")  # Lightning has much to say of such short trainings
+def test_workers_to_be_kept_are_new_in_each_epoch_of_a_trial_that_is_continued_or_trained_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = litune.search(
+        model=MLP, data=Kept, metric="val_loss", mode="min", trials=3, backend="local", runs=str(tmp_path), name="it",
+        space={"optimizer.lr": litune.loguniform(1e-3, 1e-1)}, optimizer={"_target_": "torch.optim.Adam"}, threads=1,
+        trainer={"max_epochs": 4, "limit_train_batches": 4, "accelerator": "cpu"},
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert "each epoch begins with new workers in place of persistent ones" in said
+    assert "it goes on from the start" not in said
+    run, best = tmp_path / "it", min((row for row in result.rows if row.state is TrialState.COMPLETE), key=_score)
+    assert len(best.legs) > 1
+    assert cli.train_main([f"replay={run}", f"trial={best.number}"]) == 0
+    assert cli.train_main(["--config-file", str(run / "best.yaml"), f"search.runs={tmp_path}"]) == 0
+    assert repr(best.score) in capsys.readouterr().out
+
+
+def _score(row: TrialRow) -> float:
+    assert row.score is not None
+    return row.score
 
 
 def test_the_time_of_a_trial_is_that_of_all_its_legs(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def _open(config: DictConfig, space: Space, directory: Path) -> Study:
     description.mend(directory, config, space, ledger.about)
     description.note_reach(directory, config)
     return Study(
-        config=configs.stored(config),
+        config=configs.stored(configs.replaced(config, {"search.algorithm": terms.algorithm})),
         space=space,
         objective=objective,
         terms=terms,

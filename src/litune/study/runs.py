@@ -86,6 +86,7 @@ def _lost(path: Path) -> Problem:
 def best_config(config: DictConfig, row: TrialRow, terms: Mapping[str, Any]) -> DictConfig:
     """Return the config that trains a trial again, to the same bits."""
     again = {"name": None, "seed": row.seed, "search.threads": terms["threads"]}
+    again["search.algorithm"] = terms["algorithm"]  # `auto` would not say whether it was trained in legs
     return configs.merge(configs.merge(config, row.params), again)
 
 

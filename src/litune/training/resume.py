@@ -3,8 +3,9 @@
 Only from one that gives the same curve to the last bit: made at an epoch's end with the same config, in a training of
 one process that was to go on, and with no metric in the middle of its sum, as torchmetrics keeps those out of
 checkpoints. Where the training has a length in steps, makes its loaders anew on its way, draws its data by a generator
-of their own or in workers that outlive an epoch, is of double precision, has unfrozen params on its way, or has a
-callback that changes it at its start or in its checkpoints, Lightning does not go on as it would have gone.
+of their own or in workers that outlive an epoch (fresh_workers.py has them not do so), is of double precision, has
+unfrozen params on its way, or has a callback that changes it at its start or in its checkpoints, Lightning does not go
+on as it would have gone.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import hashlib
 import json
 import pickle
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from litune.config import config as configs
 from litune.training import checkpoints
+from litune.training.fresh_workers import can_renew, loaders
 from litune.trial import CHECKPOINTS
 
 KEY = "litune"  # of what a checkpoint says about itself
@@ -48,11 +50,13 @@ class ResumeMarks:
     """Mark each checkpoint: what was trained (see fingerprint), and whether a training may go on from it.
 
     Lightning has a ReduceLROnPlateau step only after an epoch's checkpoints are written, and does not when it goes on
-    from one: so the mark holds the values that such schedulers are to be given first.
+    from one: so the mark holds the values that such schedulers are to be given first. `fresh_workers`: the training has
+    that callback.
     """
 
-    def __init__(self, of: str) -> None:
+    def __init__(self, of: str, *, fresh_workers: bool) -> None:
         self._of, self._between_epochs = of, False
+        self._fresh_workers = fresh_workers
         self._due: list[float | None] = []
         self._trained: Any = None
 
@@ -71,6 +75,7 @@ class ResumeMarks:
         summing = any(getattr(part, "update_called", False) and id(part) not in reset_next for part in module.modules())
         goes_on = self._between_epochs and not trainer.should_stop and not summing and _is_restored_exactly(trainer)
         goes_on = goes_on and self._trained == _trained(trainer, module)
+        goes_on = goes_on and not any(_draws_on(loader, self._fresh_workers) for loader in loaders(trainer))
         due = [_due(trainer, scheduler) for scheduler in trainer.lr_scheduler_configs]
         checkpoint[KEY] = {"of": self._of, "goes_on": goes_on, "due": due}
 
@@ -97,23 +102,16 @@ def _is_restored_exactly(trainer: Any) -> bool:
         return False
     if trainer.precision == "64-true":  # weights are restored, and rounded, before the model is made double
         return False
-    if any(kind.__name__ in _CHANGING for callback in trainer.callbacks for kind in type(callback).__mro__):
-        return False
-    return not any(_draws_on(loader) for loader in _loaders(trainer))
+    return not any(kind.__name__ in _CHANGING for callback in trainer.callbacks for kind in type(callback).__mro__)
 
 
-def _loaders(trainer: Any) -> Iterator[Any]:
-    """Yield the loaders that a training trains and validates with."""
-    for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop.val_loop):
-        if loop._combined_loader is not None:
-            yield from loop._combined_loader.flattened
-
-
-def _draws_on(loader: Any) -> bool:
+def _draws_on(loader: Any, fresh_workers: bool) -> bool:
     """Whether what a loader draws depends on the epochs before: that state is in no checkpoint."""
+    if getattr(loader, "persistent_workers", False) and not (fresh_workers and can_renew(loader)):
+        return True
     batches = getattr(loader, "batch_sampler", None)
     parts = (loader, getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
-    return getattr(loader, "persistent_workers", False) or any(getattr(part, "generator", None) for part in parts)
+    return any(getattr(part, "generator", None) for part in parts)
 
 
 def _due(trainer: Any, scheduler: Any) -> float | None:
@@ -134,8 +132,6 @@ def find(directory: Path, config: DictConfig) -> Continuation | None:
 
     A checkpoint that cannot be read is passed over, and said on stderr.
     """
-    import torch
-
     of = fingerprint(config)
     found: list[tuple[int, Continuation]] = []
     for file in sorted((directory / CHECKPOINTS).glob("*.ckpt"), reverse=True):  # last.ckpt is the last written

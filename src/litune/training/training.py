@@ -19,11 +19,13 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
+from litune.algorithms.terms import PAUSING
 from litune.config import config as configs
 from litune.objective import Objective
 from litune.targets import functions, lightning_packages, targets
 from litune.targets.locate import locate
 from litune.training import loggers, ranks
+from litune.training.fresh_workers import FreshWorkers
 from litune.training.optimizer_options import OptimizerOptions
 from litune.training.reporting import EpochSeeds, LastEpoch, Report
 from litune.training.resume import ResumeMarks, fingerprint
@@ -67,7 +69,9 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
     data = targets.instantiate(config.data) if config.data else None
     report = with_callback(lightning, Report)(trial, objective.metric)
     seeds = with_callback(lightning, EpochSeeds)(config.seed, _seed)
-    marks = with_callback(lightning, ResumeMarks)(of)
+    in_legs = config.search.algorithm in PAUSING
+    fresh = [with_callback(lightning, FreshWorkers)()] if in_legs else []
+    marks = with_callback(lightning, ResumeMarks)(of, fresh_workers=in_legs)
     told = with_callback(lightning, loggers.Hyperparameters)(
         made_of, trial.params, objective.metric, lambda: _score(report, objective)
     )
@@ -76,9 +80,8 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
         [with_callback(lightning, OptimizerOptions)(configs.plain(config.optimizer), of)] if trial.checkpoint else []
     )
     with loggers.opened(config, trial) as opened:
-        trainer = build_trainer(
-            config, lightning, trial.directory, opened, [seeds, report, marks, told, *continued, *callbacks]
-        )
+        callbacks = [*fresh, seeds, report, marks, told, *continued, *callbacks]
+        trainer = build_trainer(config, lightning, trial.directory, opened, callbacks)
         if trial.checkpoint:
             trainer.fit(module, datamodule=data, ckpt_path=trial.checkpoint, weights_only=True)
         else:
