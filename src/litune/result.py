@@ -50,12 +50,13 @@ class Best:
             raise InputError(Problem(where=str(self.directory), got=got, expected="one to load", cure=cure))
         import torch
 
-        from litune.training import training
+        from litune.training import stand_ins, training
 
         trust(self.config.allow)
         model = training.build_module(targets.typed(self.config))
         try:
-            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            with stand_ins.readable(self.checkpoint, self.config):
+                state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise checkpoints.refused(self.checkpoint, error) from error
         model.configure_model()  # with what follows, as Lightning's load_from_checkpoint does it

@@ -74,6 +74,7 @@ STOPPER = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "
 OWN_BEST = {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "monitor": "val_acc", "mode": "max"}
 KEPT = {"_target_": "tests.algorithms.test_legs.Kept", "batch_size": 64}
 IN_LEGS = {"algorithm": "thaw"}
+SHAPE = {"_target_": "tests.training.test_stand_ins.Shape", "hidden": 8}
 LOADED = {"_target_": "tests.algorithms.test_legs.Loaded", "batch_size": 64}
 CONFIGS = {
     "cosine": CONFIG,
@@ -89,6 +90,12 @@ CONFIGS = {
         "data": KEPT,
         "search": IN_LEGS,
         "trainer": {**CONFIG["trainer"], "num_sanity_val_steps": 1, "check_val_every_n_epoch": 2, "max_epochs": 8},
+    },
+    "a dataclass and enums among its arguments": {
+        **CONFIG,
+        "allow": ["tests"],
+        "model": {"_target_": "tests.training.test_stand_ins.Shaped", "kind": "ODD", "shape": SHAPE},
+        "data": {"_target_": "tests.training.test_stand_ins.Sorted"},
     },
     "numbers drawn at its start": {
         **CONFIG,
@@ -137,7 +144,7 @@ def leg(
 
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)[
+    found: dict[str, torch.Tensor] = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=False)[
         "state_dict"
     ]
     return found

@@ -123,6 +123,8 @@ def test_a_model_and_a_function_of_the_script_itself(project):
     assert {"COMPLETE", "PRUNED"} == set(states)
     assert all(row["score"] == 4 * row["slope"] for row in found["function"] if row["state"] == "COMPLETE")
     assert found["digests"][0] == found["digests"][1]
+    elsewhere = "import litune, sys; print(type(litune.SearchResult(sys.argv[1]).best.load().size).__name__)"
+    assert python(project, "-c", elsewhere, found["run"])[-1] == "Size"
 
 
 def test_a_model_without_a_file_works_where_it_is_defined(project):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import enum
 import os
 import pickle
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -18,6 +22,7 @@ from litune import cli
 from litune.config import config as configs
 from litune.errors import LituneError
 from litune.study import runs
+from litune.tasks.digits import MLP, Digits
 from litune.training.training import run_trial
 from litune.trial import DirectTrial, TrialState
 from tests.faults.searches import NAME, PROJECT, command, ended, environment, finish, start, wait_for
@@ -41,6 +46,47 @@ class Data(tiny.Data):
     predict_dataloader = test_dataloader
 """
 WORDS = ["search.algorithm=random", "model._target_=tested.Tested", "data._target_=tested.Data", "allow=[tested]"]
+
+
+@dataclass
+class Options:
+    """Makes the directory `mark` when it is made, or gets its state back."""
+
+    mark: str = ""
+
+    def __post_init__(self) -> None:
+        if self.mark:
+            Path(self.mark).mkdir()
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        Path(state["mark"]).mkdir()
+
+
+class Stage(enum.Enum):
+    """Makes the directory that it is asked for."""
+
+    FIRST = "first"
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        Path(str(value)).mkdir()
+        raise ValueError
+
+
+class Optional(MLP):
+    def __init__(self, options: Options | None = None, stage: Stage = Stage.FIRST) -> None:
+        super().__init__(8)
+        self.save_hyperparameters()
+
+
+class Crafted:
+    """Is read as a call, and as the state of what that gives."""
+
+    def __init__(self, *reduced: Any) -> None:
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return self.reduced
 
 
 class Canary:
@@ -125,6 +171,37 @@ def test_the_python_api_refuses_it_too(run: Path) -> None:
     assert best.checkpoint is not None
     with pytest.raises(LituneError, match="is not opened, as it could run code"):
         best.load()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_checkpoint_calls_nothing_of_the_types_that_its_model_takes(tmp_path: Path) -> None:
+    result = litune.search(
+        model=Optional, data=Digits, metric="val_loss", mode="min", trials=1, backend="local", runs=str(tmp_path),
+        space={"optimizer.lr": litune.loguniform(1e-3, 1e-1)}, optimizer={"_target_": "torch.optim.Adam"}, threads=1,
+        trainer={"max_epochs": 1, "limit_train_batches": 2, "accelerator": "cpu"}, allow=[__name__],
+    )  # fmt: skip
+    file, mark = result.best.checkpoint, str(tmp_path / "mark")
+    assert file is not None
+    held = torch.load(file, weights_only=False)
+    stateful = object.__new__(Options)
+    stateful.mark = mark
+    for crafted in (
+        stateful,
+        Crafted(Options, (mark,)),
+        Crafted(Stage, (mark,)),
+        Crafted(Stage, ("first",), {"_value_": mark, "_name_": mark}),
+    ):
+        torch.save({**held, "hyper_parameters": {"options": crafted}}, file)
+        result.best.load()
+        assert not Path(mark).exists()
+        assert (Stage.FIRST.value, Stage.FIRST.name) == ("first", "FIRST")
+        with torch.serialization.safe_globals([Options, Stage]), contextlib.suppress(ValueError):
+            torch.load(file, weights_only=True)
+        assert (
+            Path(mark).exists() or Stage.FIRST.value == mark
+        )  # the canary sings to whoever takes the types to be safe
+        if Path(mark).exists():
+            Path(mark).rmdir()
 
 
 @pytest.mark.parametrize("word", ["report", "trials", "best", "digest", "doctor"])

@@ -1,6 +1,5 @@
 """An interrupted trial goes on from its last checkpoint, to the same curve."""
 
-import enum
 import shutil
 from pathlib import Path
 
@@ -82,14 +81,10 @@ class Thawing(MLP):
         return torch.optim.Adam(self.net[4].parameters() if self.group else self.parameters(), lr=0.01)
 
 
-class Kind(enum.Enum):
-    PLAIN = "plain"
+class Placed(MLP):
+    """A model whose checkpoints hold more than plain values, dataclasses and enums."""
 
-
-class Kinded(MLP):
-    """A model whose checkpoints hold more than plain values."""
-
-    def __init__(self, hidden: int, dropout: float, kind: Kind = Kind.PLAIN) -> None:
+    def __init__(self, hidden: int, dropout: float, place: Path = Path("/")) -> None:
         super().__init__(hidden, dropout)
         self.save_hyperparameters()
 
@@ -235,12 +230,12 @@ def test_a_training_that_unfroze_params_on_its_way_does_not_go_on_without_them(
 def test_a_checkpoint_that_holds_more_than_plain_values_is_told_with_what_and_the_cure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = {**CONFIG["model"], "_target_": "tests.training.test_resume.Kinded"}
+    model = {**CONFIG["model"], "_target_": "tests.training.test_resume.Placed"}
     config = {**CONFIG, "allow": ["tests"], "model": model}
     run(tmp_path, killed_at=3, config=config)
     again, steps = run(tmp_path, attempt=1, config=config)
     assert again.state is TrialState.COMPLETE
     assert steps[0] == 1
     told = capsys.readouterr().err
-    assert ".ckpt cannot be read (it holds more than weights and plain values: tests.training.test_resume.Kind;" in told
+    assert ".ckpt cannot be read (it holds more than weights and plain values: pathlib.PosixPath;" in told
     assert "self.save_hyperparameters(ignore=[...])" in told

@@ -22,7 +22,7 @@ from litune.errors import InputError, LituneError, Problem
 from litune.study import confirmation, runs
 from litune.table import leaderboard
 from litune.targets import targets
-from litune.training import checkpoints, loggers, training
+from litune.training import checkpoints, loggers, stand_ins, training
 from litune.trial import DirectTrial, Outcome
 from litune.umask import private
 from litune.workers import resources
@@ -142,12 +142,12 @@ def _evaluate(stage: str, trained: _Trained, place: Path) -> Any:
         opened = stack.enter_context(loggers.opened(config, trial)) if stage == "test" else []
         warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks")
         trainer = training.build_trainer(config, lightning, place, opened, callbacks)
+        how = {"datamodule": data, "ckpt_path": str(trained.checkpoint), "weights_only": True}
         try:
-            if stage == "test":
-                return trainer.test(
-                    module, datamodule=data, ckpt_path=str(trained.checkpoint), weights_only=True, verbose=False
-                )
-            batches = trainer.predict(module, datamodule=data, ckpt_path=str(trained.checkpoint), weights_only=True)
+            with stand_ins.readable(trained.checkpoint, config):
+                if stage == "test":
+                    return trainer.test(module, **how, verbose=False)
+                batches = trainer.predict(module, **how)
         except pickle.UnpicklingError as error:
             raise checkpoints.refused(trained.checkpoint, error) from error
         several = len(trainer.num_predict_batches) > 1

@@ -22,7 +22,7 @@ import torch
 from omegaconf import DictConfig
 
 from litune.config import config as configs
-from litune.training import checkpoints
+from litune.training import checkpoints, stand_ins
 from litune.training.fresh_workers import can_renew, loaders
 from litune.trial import CHECKPOINTS
 
@@ -136,7 +136,8 @@ def find(directory: Path, config: DictConfig) -> Continuation | None:
     found: list[tuple[int, Continuation]] = []
     for file in sorted((directory / CHECKPOINTS).glob("*.ckpt"), reverse=True):  # last.ckpt is the last written
         try:
-            held = torch.load(file, map_location="cpu", weights_only=True)
+            with stand_ins.readable(file, config):
+                held = torch.load(file, map_location="cpu", weights_only=True)
             mark = held.get(KEY, {})
             if mark.get("of") != of or not mark["goes_on"]:
                 continue

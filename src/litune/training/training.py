@@ -24,7 +24,7 @@ from litune.config import config as configs
 from litune.objective import Objective
 from litune.targets import functions, lightning_packages, targets
 from litune.targets.locate import locate
-from litune.training import loggers, ranks
+from litune.training import loggers, ranks, stand_ins
 from litune.training.fresh_workers import FreshWorkers
 from litune.training.optimizer_options import OptimizerOptions
 from litune.training.reporting import EpochSeeds, LastEpoch, Report
@@ -79,7 +79,7 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
     continued = (
         [with_callback(lightning, OptimizerOptions)(configs.plain(config.optimizer), of)] if trial.checkpoint else []
     )
-    with loggers.opened(config, trial) as opened:
+    with stand_ins.readable(trial.checkpoint, config), loggers.opened(config, trial) as opened:
         callbacks = [*fresh, seeds, report, marks, told, *continued, *callbacks]
         trainer = build_trainer(config, lightning, trial.directory, opened, callbacks)
         if trial.checkpoint:

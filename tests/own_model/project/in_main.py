@@ -1,6 +1,7 @@
 """A model and a function that are defined in the script that searches; prints what was found as JSON."""
 
 import json
+from dataclasses import dataclass
 
 from my_forecast.models import Forecaster
 from my_forecast.series import Waves
@@ -8,9 +9,16 @@ from my_forecast.series import Waves
 import litune
 
 
+@dataclass
+class Size:
+    units: int = 12
+
+
 class Wide(Forecaster):
-    def __init__(self, learning_rate: float = 0.01) -> None:
-        super().__init__(units=12, learning_rate=learning_rate)
+    def __init__(self, learning_rate: float = 0.01, size: Size | None = None) -> None:
+        self.size = size or Size()
+        super().__init__(units=self.size.units, learning_rate=learning_rate)
+        self.save_hyperparameters({"size": self.size})
 
 
 def climb(params, trial):
@@ -40,6 +48,7 @@ def main() -> None:
         "model": type(best.load()).__name__,
         "rate": best.load().hparams.learning_rate == best.params["model.learning_rate"],
         "checkpoint": best.checkpoint.is_file(),
+        "run": str(result.directory),
         "lowest": best.score == min(row["score"] for row in result.trials()),
         "columns": list(result.trials("pandas").columns),
         "optuna": [trial.state.name for trial in result.study.trials],
