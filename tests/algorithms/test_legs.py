@@ -59,12 +59,15 @@ class Kept(Digits):
 
 
 class Drawing(pl.Callback):
-    """A user's own callback: it draws random numbers as each leg begins."""
+    """A user's own callback: it draws random numbers as each leg begins, and each epoch."""
 
     def on_fit_start(self, trainer, module):
         torch.rand(())
 
     def on_train_start(self, trainer, module):
+        torch.rand(())
+
+    def on_train_epoch_start(self, trainer, module):
         torch.rand(())
 
 
@@ -100,7 +103,7 @@ CONFIGS = {
     "numbers drawn at its start": {
         **CONFIG,
         "allow": ["tests"],
-        "data": LOADED,
+        "data": {**LOADED, "num_workers": 1},
         "callbacks": {"drawing": {"_target_": "tests.algorithms.test_legs.Drawing"}},
     },
     "every second epoch": {**CONFIG, "trainer": {**CONFIG["trainer"], "check_val_every_n_epoch": 2, "max_epochs": 6}},

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 class FreshWorkers:
     """End the workers of the epoch before, so that the next iterators make new ones. Mixed with Lightning's Callback.
 
-    It comes before EpochSeeds, which may make such an iterator. In the first epoch of all they are new.
+    Lightning makes those of an epoch after its start is told, but for the first epoch of all, where they are new.
     """
 
     def __init__(self) -> None:

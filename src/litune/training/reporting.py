@@ -55,9 +55,9 @@ class MetricMissing(LituneError):
 class EpochSeeds:
     """Seed each epoch from (seed, epoch), so that a continued training equals an uninterrupted one bit for bit.
 
-    On resume Lightning makes the train iterator before on_train_start, and what a model draws there would come between
-    the seed and the order of the data. So the first epoch of such a leg has its iterator made anew, at the place where
-    the later ones have theirs made. Batch 0 is seeded again, after that.
+    On resume Lightning makes the train iterator before on_train_start, and what a model draws there, or as the epoch
+    begins, would not come where it came. So the first epoch of such a leg has its iterator made anew, by Lightning, at
+    the place where the later ones have theirs made. Batch 0 is seeded again, after that.
     """
 
     def __init__(self, seed: int, seed_all: Callable[[int], Any]) -> None:
@@ -75,8 +75,7 @@ class EpochSeeds:
         self._epoch = trainer.current_epoch
         if self._epoch > 0:
             self._seed_all(stream(self._seed, self._epoch))
-            if self._epoch == self._first:
-                iter(trainer.fit_loop._data_fetcher)
+            trainer.fit_loop._resuming_from_checkpoint = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epoch that the checkpoint ends."""
