@@ -10,6 +10,9 @@ SEARCH = {
     "key of another section": (["search.seed=3"], ["command line: search.seed: ", "did you mean seed?"]),
     "time with a unit": (["search.timeout=1h"], ["search.timeout: got '1h'; expected float or null (seconds the"]),
     "value of what is searched": (["model.lr=1"], ["model.lr: got a value; expected no value: ", "mine.json has"]),
+    "key that is like no other of its section": (["search.direction=max"], ["memory_gb, runs of search\n"]),
+    "an argument without its section": (
+        ["batch_size=3"], ["; for an argument of a class: model.batch_size or optimizer.batch_size"]),
     "key at the wrong level": (["trials=3"], ["command line: trials: ", "did you mean search.trials?"]),
     "added key": (["++search.foo=1"], ["command line: search.foo: got an unknown key"]),
     "deleted key that is not there": (["~model.nope"], ["command line: model.nope: got an unknown key"]),
@@ -113,6 +116,21 @@ def test_a_mistake_on_the_command_line_is_refused(project, case, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("trainer.gpus=1", "trainer.accelerator=gpu with trainer.devices=..."),
+        ("gpus=1", "trainer.accelerator=gpu with trainer.devices=..."),
+        ("trainer.checkpoint_callback=false", "trainer.enable_checkpointing"),
+        ("trainer.progress_bar_refresh_rate=0", "trainer.enable_progress_bar"),
+        ("trainer.auto_lr_find=true", "callbacks.NAME._target_=pytorch_lightning.callbacks.LearningRateFinder"),
+        ("trainer.epochs=3", "trainer.max_epochs"),
+    ],
+)
+def test_an_option_that_lightning_has_given_up_is_told_with_its_successor(project, former, now):
+    project.assert_refused(project.search("experiment=mine", former), f"did you mean {now}?")
+
+
+@pytest.mark.parametrize(
     "name", ["..", ".", "a/b", "/etc", "../x", "a b", "a\tb", "é", "a" * 81, "a;rm", "$(id)", "a*", "~", "a:b", "-\n"]
 )
 def test_a_name_that_could_leave_the_run_directory_is_refused(project, name):
@@ -183,7 +201,10 @@ def test_an_experiment_may_have_a_name_of_any_letters(project):
 
 
 SPACE_KEYS = {
-    "an argument without its section": ("lr", "for the model's argument: model.lr"),
+    "an argument without its section": ("lr", "did you mean model.lr or optimizer.lr?"),
+    "an argument that the config does not give": ("weight_decay", "did you mean optimizer.weight_decay?"),
+    "an argument of a misspelt section": ("modle.act", "did you mean model.act?"),
+    "an argument that no class declares": ("depth", "for an argument of a class: model.depth or optimizer.depth"),
     "unknown trainer option": ("trainer.max_epoch", "did you mean trainer.max_epochs?"),
     "unknown section": ("modle.lr", "expected a key below model, data"),
     "what the search itself is made of": ("search.trials", "expected a key below model, data"),
@@ -196,6 +217,13 @@ def test_a_parameter_that_the_config_lacks_is_told_with_its_line(project, case):
     key, said = SPACE_KEYS[case]
     project.write("search_spaces/mine.json", f'{{\n"{key}": {{"_type": "uniform", "_value": [0, 1]}}}}\n')
     project.assert_refused(project.search("experiment=mine"), f"search_spaces/mine.json:2: {key}: ", said)
+
+
+def test_a_section_of_that_name_is_not_offered_for_an_argument(project):
+    project.write("search_spaces/mine.json", '{"lr": {"_type": "uniform", "_value": [0, 1]}}\n')
+    monitor = "callbacks.lr._target_=pytorch_lightning.callbacks.LearningRateMonitor"
+    result = project.search("experiment=mine", monitor)
+    project.assert_refused(result, "did you mean model.lr or optimizer.lr?")
 
 
 def test_a_choice_that_the_type_rejects_is_told_with_its_line(project):

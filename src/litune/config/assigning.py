@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.nodes import AnyNode, FloatNode, IntegerNode
 
+from litune.config.former_options import FORMER
 from litune.config.nodes import is_closed, known_keys, node_at, settable
 from litune.config.schema import BACKENDS, GROUPS, OPEN_SECTIONS
 from litune.errors import Problem, nearest
@@ -49,12 +50,25 @@ def unknown_key(key: str, known: Sequence[str]) -> Problem:
         return Problem(key=key, got="an unknown key", expected=f"no key below {above}", nearest=above)
     elsewhere = [name for name in known if not key.startswith(f"{name}.")]
     namesakes = [name for name in elsewhere if name.rpartition(".")[2] == parts[-1]]
-    spelt = ".".join([*parts[:depth], alike, *parts[depth + 1 :]]) if alike else nearest(key, elsewhere)
+    unknown = ".".join(parts[depth:])  # what is before it is a section, and makes no other of its keys alike
+    spelt = ".".join([*parts[:depth], alike, *parts[depth + 1 :]]) if alike else nearest(unknown, elsewhere)
     suggestion = namesakes[0] if len(namesakes) == 1 else spelt
+    if above in ("", "trainer"):
+        suggestion = FORMER.get(parts[depth], suggestion)
     names = f"one of {', '.join(own)}" if len(siblings) <= _LISTED else "a key"
     return Problem(
-        key=key, got="an unknown key", expected=f"{names} of {above}" if above else names, nearest=suggestion
+        key=key,
+        got="an unknown key",
+        expected=f"{names} of {above}" if above else names,
+        nearest=suggestion,
+        cure="" if above or suggestion else in_sections(key, known),
     )
+
+
+def in_sections(name: str, known: Collection[str]) -> str:
+    """Return where an argument's name alone may belong: below each section of the config that names a class."""
+    places = [f"{section}.{name}" for section in OPEN_SECTIONS if f"{section}._target_" in known]
+    return f"for an argument of a class: {' or '.join(places)}" if places else ""
 
 
 def _fields(kind: type) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
+from litune.config import assigning, documents, nodes
 from litune.config import config as configs
-from litune.config import documents, nodes
 from litune.config.schema import OPEN_SECTIONS
 from litune.errors import InputError, Problem, nearest
 from litune.space.parameters import Float, Normal, Parameter
@@ -74,13 +74,7 @@ def _params(config: DictConfig, space: Space) -> Iterator[Problem]:
         section = name.partition(".")[0]
         if section not in _SEARCHABLE:
             refused.add(name)
-            searchable = [key for key in known if key.partition(".")[0] in _SEARCHABLE and "." in key]
-            expected = f"a key below {', '.join(_SEARCHABLE)}"
-            cure = "" if "." in name else f"for the model's argument: model.{name}"
-            problem = Problem(
-                key=name, got="a parameter", expected=expected, nearest=nearest(name, searchable), cure=cure
-            )
-            yield from _at_space(config, [problem])
+            yield from _at_space(config, [_misplaced(config, name, known)])
         elif _place_lacks(config, space, name):
             refused.add(name)
             if section == "model" and not config.function:  # that there is neither is told for itself
@@ -93,6 +87,21 @@ def _params(config: DictConfig, space: Space) -> Iterator[Problem]:
         for problem in _misfits(config, {name: value for name, value in params.items() if name not in refused})
     ]
     yield from _at_space(config, list(dict.fromkeys(misfits)))
+
+
+def _misplaced(config: DictConfig, name: str, known: Collection[str]) -> Problem:
+    """Return the problem of a parameter outside the sections that are searched, with the keys that it may stand for."""
+    from litune.targets import targets
+
+    values = [
+        key
+        for key in known
+        if key.partition(".")[0] in _SEARCHABLE and not isinstance(nodes.node_at(config, key), DictConfig)
+    ]
+    near = " or ".join(targets.taking(config, name.rpartition(".")[2])) or nearest(name, values)
+    cure = "" if near or "." in name else assigning.in_sections(name, known)
+    expected = f"a key below {', '.join(_SEARCHABLE)}"
+    return Problem(key=name, got="a parameter", expected=expected, nearest=near, cure=cure)
 
 
 def _probes(space: Space) -> Iterator[dict[str, Any]]:

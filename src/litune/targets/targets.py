@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -81,6 +82,17 @@ def instantiate(section: Mapping[str, Any], **extra: Any) -> Any:
 def arguments(path: str) -> frozenset[str]:
     """Return the names of the arguments that the target declares."""
     return frozenset(signature(locate(path)).arguments)
+
+
+def taking(config: DictConfig, name: str) -> list[str]:
+    """Return the keys, in the sections that name a class, of the arguments of this name."""
+    trust(config.allow)
+    keys = []
+    for key, section, extra in _sections(config):
+        with contextlib.suppress(InputError):  # told for itself
+            if name in arguments(str(section.get(TARGET))) - extra:
+                keys.append(f"{key}.{name}")
+    return keys
 
 
 def _sections(config: DictConfig) -> Iterator[tuple[str, dict[str, Any], set[str]]]:
