@@ -19,7 +19,7 @@ from litune.errors import InputError, Problem, SearchFailed, nearest
 from litune.space import space_file
 from litune.space.parameters import Categorical, Float, Int, Normal, Parameter
 from litune.space.space import Space
-from litune.targets import functions, locate
+from litune.targets import functions, locate, targets
 from litune.targets.importing import importing
 from litune.targets.signatures import TARGET
 
@@ -165,8 +165,10 @@ def _by_name(value: Any, key: str, names: list[str], problems: list[Problem]) ->
     if not key.endswith(TARGET) or isinstance(value, str):
         return value
     if not (isinstance(value, type) or inspect.isroutine(value)):
+        section = key.removesuffix(f".{TARGET}")
         cure = f"give the class, and its arguments by {key.partition('.')[0]}_args"
-        problems.append(Problem(key=key.removesuffix(f".{TARGET}"), got=repr(value), expected="a class", cure=cure))
+        instance = Problem(key=section, got=repr(value), expected="a class", cure=cure)
+        problems.append(targets.misplaced(type(value), section, repr(value)) or instance)
         return None
     try:
         name = locate.named(value)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from litune import blas, parallelism
 from litune.config.documents import display_path
-from litune.errors import Problem
+from litune.errors import InputError, Problem
 from litune.space.space import Space
 from litune.workers import resources
 from litune.workers.parent import Message
@@ -32,6 +32,8 @@ def warm_up(config: DictConfig, space: Space) -> list[Callable[[], Message]]:
 
         try:
             training.load_ahead(fit.filled(config, space))
+        except InputError as error:
+            return {"problems": [vars(problem) for problem in error.problems]}
         except Exception as error:  # noqa: BLE001 - the user's code; what it raises is told once, before any trial
             return {"problems": [vars(_data_problem(error))]}
         blas.libraries.cache_clear()  # of a search that this process has had before

@@ -132,7 +132,7 @@ def _evaluate(stage: str, trained: _Trained, place: Path) -> Any:
     lightning = training.lightning_of(config)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     module = training.build_module(config)
-    data = targets.instantiate(config.data) if config.data else None
+    data = training.build_data(config)
     _require(stage, lightning, module, data, config)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     built = [targets.instantiate(section) for section in config.callbacks.values() if section]

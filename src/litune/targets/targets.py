@@ -24,6 +24,7 @@ _KINDS = {  # section -> what its target must be, by the names of the classes th
     "model": "LightningModule", "data": "LightningDataModule", "optimizer": "Optimizer",
     "lr_scheduler": "LRScheduler", "callbacks": "Callback", "logger": "Logger",
 }  # fmt: skip
+_CURES = {"data": "write one whose train_dataloader() and val_dataloader() make the loaders"}
 _HOMES = {  # section -> where what it names mostly is, for a name without a module
     "optimizer": "torch.optim", "lr_scheduler": "torch.optim.lr_scheduler", "criterion": "torch.nn",
     "callbacks": "pytorch_lightning.callbacks", "logger": "pytorch_lightning.loggers",
@@ -38,7 +39,7 @@ def check(config: DictConfig) -> list[Problem]:
     trust(config.allow)
     problems: list[Problem] = []
     for key, section, extra in _sections(config):
-        problems += _bind(section, key, extra)[1] or _wrong_kind(section, key)
+        problems += _wrong_kind(section, key) or _bind(section, key, extra)[1]
     problems += lightning_packages.misfits((key, section) for key, section, _ in _sections(config))
     return list(dict.fromkeys(interpolations.as_written(config, problem) for problem in problems))
 
@@ -93,6 +94,15 @@ def taking(config: DictConfig, name: str) -> list[str]:
             if name in arguments(str(section.get(TARGET))) - extra:
                 keys.append(f"{key}.{name}")
     return keys
+
+
+def misplaced(kind: type, key: str, got: str) -> Problem | None:
+    """Return what is wrong with a class, or an instance of it, in this place; None where it is of the place's kind."""
+    place = key.partition(".")[0]
+    expected = _KINDS.get(place)
+    if expected is None or expected in {base.__name__ for base in kind.__mro__}:
+        return None
+    return Problem(key=key, got=got, expected=f"a subclass of {expected}", cure=_CURES.get(place, ""))
 
 
 def _sections(config: DictConfig) -> Iterator[tuple[str, dict[str, Any], set[str]]]:
@@ -161,11 +171,12 @@ def _at_home(key: str, name: str) -> str | None:
 
 def _wrong_kind(section: Mapping[str, Any], key: str) -> list[Problem]:
     """Return what is wrong with a section whose target is a class of another kind than its place asks for."""
-    kind = _KINDS.get(key.partition(".")[0])
-    target = locate(section[TARGET])
-    if kind is None or not isinstance(target, type) or kind in {base.__name__ for base in target.__mro__}:
+    try:
+        target = locate(str(section.get(TARGET)))
+    except InputError:  # _bind tells
         return []
-    return [Problem(key=f"{key}.{TARGET}", got=section[TARGET], expected=f"a subclass of {kind}")]
+    problem = misplaced(target, key, section[TARGET]) if isinstance(target, type) else None
+    return [replace(problem, key=f"{key}.{TARGET}")] if problem else []
 
 
 def _nested(value: Any, key: str) -> Iterator[Problem]:

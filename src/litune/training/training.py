@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from litune.algorithms.terms import PAUSING
 from litune.config import config as configs
+from litune.errors import InputError
 from litune.objective import Objective
 from litune.targets import functions, lightning_packages, targets
 from litune.targets.locate import locate
@@ -66,7 +67,7 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
     os.environ |= {"PL_GLOBAL_SEED": str(config.seed), "PL_SEED_WORKERS": "1"}  # of seed_everything(workers=True)
     _seed(config.seed)
     module = build_module(config)
-    data = targets.instantiate(config.data) if config.data else None
+    data = build_data(config)
     report = with_callback(lightning, Report)(trial, objective.metric)
     seeds = with_callback(lightning, EpochSeeds)(config.seed, _seed)
     in_legs = config.search.algorithm in PAUSING
@@ -118,8 +119,7 @@ def load_ahead(config: DictConfig) -> None:
     importlib.import_module("torch.utils.serialization.config")  # writing a checkpoint
     importlib.import_module("fsspec.implementations.local")
     importlib.import_module("fsspec.implementations.chained")
-    if config.data:
-        data = targets.instantiate(config.data)
+    if (data := build_data(config)) is not None:
         try:
             data.prepare_data()
             data.setup("fit")
@@ -160,6 +160,17 @@ def build_module(config: DictConfig) -> Any:
     if config.optimizer:
         module.configure_optimizers = functools.partial(configure_optimizers, module, config)
     return module
+
+
+def build_data(config: DictConfig) -> Any:
+    """Return the data as the config says, None for none; raise InputError where a function gives something else."""
+    if not config.data:
+        return None
+    data = targets.instantiate(config.data)
+    got = f"{config.data._target_}, which gives a {type(data).__name__}"
+    if problem := targets.misplaced(type(data), "data", got):
+        raise InputError(problem)
+    return data
 
 
 def configure_optimizers(module: Any, config: DictConfig) -> Any:
