@@ -85,6 +85,15 @@ def test_everything_wrong_with_it_is_told_at_once(runs: Path) -> None:
     assert "search.warm_start: got 'A'; expected runs other than this one" in told
 
 
+def test_a_study_of_another_program_is_told_with_what_can_be_had_of_it(runs: Path) -> None:
+    file, own = runs / "optuna.db", f"{runs}/A/ledger.db"
+    file.write_bytes(b"SQLite format 3\0")
+    told = search(runs, f'search.warm_start=[{file},"sqlite:///optuna.db",{own}]', "search.algorithm=tpe", code=2)
+    assert told.count("; only runs of litune can teach; the best params of another study can be tried first: sea") == 2
+    assert f"search.warm_start.2: got '{own}'" in told
+    assert f"did you mean {runs}/A?" in told
+
+
 SPACE = Space.of({"a": loguniform(1e-4, 1.0), "b": uniform(0, 1), "c": choice("x", "y"), "d": randint(0, 9)})
 ADAM = {"_name": "Adam", "lr": {"_type": "normal", "_value": [0, 1]}}
 SGD = {"_name": "SGD", "momentum": {"_type": "uniform", "_value": [0, 1]}}

@@ -25,7 +25,7 @@ def read(config: DictConfig, space: Space) -> tuple[EarlierRun, ...]:
             directory = runs.find(run, Path(config.search.runs))
             before, _, ledger = runs.read(directory)
         except InputError as error:
-            problems += [replace(problem, key=problem.key if problem.where else key) for problem in error.problems]
+            problems += [_told(problem, key, run) for problem in error.problems]
             continue
         except LedgerDamaged as error:
             problems.append(Problem(key=key, got=str(error), expected="a run that can be read"))
@@ -36,6 +36,15 @@ def read(config: DictConfig, space: Space) -> tuple[EarlierRun, ...]:
     if problems:
         raise InputError(problems)
     return tuple(found[name] for name in sorted(found))
+
+
+def _told(problem: Problem, key: str, run: str) -> Problem:
+    """Return the problem with a run under the key; with the cure where a file or URL, another program's, is given."""
+    told = replace(problem, key=problem.key if problem.where else key)
+    if told.nearest or told.cure or not (Path(run).is_file() or "://" in run):
+        return told
+    cure = "only runs of litune can teach; the best params of another study can be tried first: search.enqueue"
+    return replace(told, cure=cure)
 
 
 def check(config: DictConfig, space: Space) -> Iterator[Problem]:

@@ -46,7 +46,10 @@ def find(run: str, root: Path = Path("runs")) -> Path:
     expected = "a run directory" + (
         f"; under {root}/ there are: {', '.join(known)}" if known else f"; {root}/ has none"
     )
-    raise InputError(Problem(key="run", got=repr(run), expected=expected, nearest=nearest(Path(run).name, known)))
+    above = Path(run).parent
+    around = str(above) if Path(run).is_file() and (above / "config.yaml").is_file() else None
+    near = around or nearest(Path(run).name, known)
+    raise InputError(Problem(key="run", got=repr(run), expected=expected, nearest=near))
 
 
 def is_search(directory: Path) -> bool:
