@@ -111,7 +111,7 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
     conclude(console, study)
     for line in _said_after(config, study, left):
         console.print(line, soft_wrap=True)
-    return 0 if study.best() or not any(row.failure for row in study.rows.values()) else 1
+    return 0 if study.best() else 1
 
 
 def _said_before(config: DictConfig, study: Study) -> Iterator[str]:
@@ -133,7 +133,9 @@ def _said_after(config: DictConfig, study: Study, left: list[int]) -> Iterator[s
     if study.overdue and (left or not study.over):
         again = "the same call" if notebook.is_here() else interrupts.command_line()
         interrupted = f"; trials {', '.join(map(str, left))} were running" if left else ""
-        yield f"stopped early: search.timeout={config.search.timeout:g} s is over{interrupted}; continue with: {again}"
+        short = "" if study.best() else ", before any trial was completed: give it more"
+        told = f"search.timeout={config.search.timeout:g} s is over{short}{interrupted}"
+        yield f"stopped early: {told}; continue with: {again}"
     if study.stopped:
         yield f"stopped early: {study.stopped}"
     yield f"digest {study.digest()}"

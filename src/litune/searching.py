@@ -22,6 +22,7 @@ from litune.space.space import Space
 from litune.targets import functions, locate, targets
 from litune.targets.importing import importing
 from litune.targets.signatures import TARGET
+from litune.trial import directory_in
 
 if TYPE_CHECKING:
     from litune.result import SearchResult
@@ -111,10 +112,20 @@ def _found(config: DictConfig, space: Space) -> SearchResult:
 
     result = SearchResult(ended.directory)
     if ended.code:
-        number, failure = next((row.number, row.failure) for row in result.rows if row.failure)
-        why = f"trial {number} failed first: {failure.kind.value}: {failure.message.splitlines()[-1].rstrip('.')}"
-        raise SearchFailed(f"no trial was completed; {why}; its log is in {ended.directory}/trials/{number:04d}")
+        raise SearchFailed(f"no trial was completed; {_why(result)}")
     return result
+
+
+def _why(result: SearchResult) -> str:
+    """Return why no trial was completed."""
+    failed = next((row for row in result.rows if row.failure), None)
+    if failed and failed.failure:
+        said = failed.failure.message.splitlines()[-1].rstrip(".")
+        log = directory_in(result.directory, failed.number)
+        return f"trial {failed.number} failed first: {failed.failure.kind.value}: {said}; its log is in {log}"
+    if all(row.ended for row in result.rows):
+        return "all were stopped early"
+    return "search.timeout was over before; with more of it the same call continues"
 
 
 def _section(key: str, value: Any, problems: list[Problem]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import enum
 import math
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ def counts(params: dict[str, Any], trial: Any) -> None:
 
 def pressed(params: dict[str, Any], trial: Any) -> float:
     once(params["x"])
+    return params["x"]
+
+
+def waits(params: dict[str, Any], trial: Any) -> float:
+    """The first time that it is called, it takes longer than any test would wait."""
+    called = trial.directory.parent / "called"
+    first = not called.exists()
+    called.touch()
+    while first:
+        time.sleep(0.01)
     return params["x"]
 
 
@@ -226,6 +237,13 @@ def test_ctrl_c_ends_the_search_and_no_trial(what: str, tmp_path: Path) -> None:
         assert rows[trial].state is TrialState.PAUSED
         assert signal.getsignal(signal.SIGINT) is handler
     assert [row.state for row in litune.search(**asked).rows] == [TrialState.COMPLETE] * 2
+
+
+def test_a_search_without_the_time_for_a_trial_raises_and_goes_on_with_more(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"space": {"x": [1, 2]}, "trials": 2, "backend": "local", "name": "it", "runs": tmp_path}
+    with pytest.raises(litune.LituneError, match=r"no trial was completed; search\.timeout was over before; with more"):
+        litune.search(waits, **asked, timeout=0.2)
+    assert [row.state for row in litune.search(waits, **asked).rows] == [TrialState.COMPLETE] * 2
 
 
 def test_a_function_that_is_told_to_stop_is_called_again_for_params_tried_before(tmp_path: Path) -> None:
