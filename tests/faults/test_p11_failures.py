@@ -26,6 +26,18 @@ def test_the_first_trials_that_fail_alike_end_the_search_with_the_one_cause(tmp_
         assert "the first 2 trials failed alike" in again.stdout
 
 
+def test_a_metric_that_the_first_trial_lacks_ends_the_search_and_the_nearest_is_told(tmp_path: Path) -> None:
+    words = ["search.trials=9", "objective.metric=scoer"]
+    done = faulty(tmp_path, "none", *words)
+    assert done.returncode == 1
+    assert "logged: score; did you mean score?" in done.stdout
+    assert "stopped early: the first trial reported no metric, and no other would" in done.stdout
+    assert len(trials(tmp_path / "it")) < 5  # those that were under way
+    again = faulty(tmp_path, "none", *words, "search.stop_after_equal_failures=0")
+    assert "stopped early" not in again.stdout
+    assert [row["failure"]["kind"] for row in trials(tmp_path / "it")] == ["no_metric"] * 9
+
+
 def test_failures_that_differ_or_come_later_do_not_end_the_search(tmp_path: Path) -> None:
     with tally("P11", "optuna") as one, one.attempt():
         space = tmp_path / "space.json"

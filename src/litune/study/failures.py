@@ -22,16 +22,24 @@ def counted(failure: Failure, row: TrialRow) -> Failure:
     return replace(failure, message=f"{failure.message} (in each of {before + 1} attempts)") if before else failure
 
 
-class Alike:
-    """Notes how trials end, in order, until it is clear whether the first `most` fail alike; 0: they never do."""
+class Hopeless:
+    """Notes how trials end, in order, until it is clear whether the first ones tell that no other could end well.
 
-    def __init__(self, most: int) -> None:
-        self._most, self._causes = most, list[str | None]()
+    So it is if the first `most` fail alike, or if trial 0, a `training`, reports no metric; 0: it never is.
+    """
 
-    def note(self, failure: Failure | None) -> bool:
-        """Say whether this is the last of so many first failures that are all alike."""
+    def __init__(self, most: int, *, training: bool) -> None:
+        self._most, self._training, self._causes = most, training, list[str | None]()
+
+    def note(self, number: int, failure: Failure | None) -> str:
+        """Return why no further trial could end well; "" where one may."""
         self._causes.append(_cause(failure) if failure else None)
-        return len(self._causes) == self._most and len(set(self._causes)) == 1 and failure is not None
+        if failure is None or not self._most:
+            return ""
+        if self._training and number == 0 and failure.kind is FailureClass.NO_METRIC:
+            return "the first trial reported no metric, and no other would (search.stop_after_equal_failures=0: go on)"
+        alike = len(self._causes) == self._most and len(set(self._causes)) == 1
+        return f"the first {self._most} trials failed alike" if alike else ""
 
 
 def _cause(failure: Failure) -> str:

@@ -61,7 +61,7 @@ class Study:
         owns_loop = bool(config.get("function"))
         self._duplicates = Duplicates(objective, ledger.rows, owns_loop=owns_loop) if alike else None
         self._dropped: set[int] = set()  # trials whose checkpoints are gone
-        self._alike = failures.Alike(execution.equal_failures)
+        self._hopeless = failures.Hopeless(execution.equal_failures, training=not owns_loop)
         # interrupted trials, to be run again under their number
         self._again = deque(number for number, row in sorted(self.rows.items()) if not (row.ended or row.resting))
 
@@ -155,7 +155,7 @@ class Study:
             self._duplicates.note(self.rows[number])
         if self.rows[number].ended:
             self._drop_checkpoints()
-        self._stop_on_equal_failures(outcome)
+        self._stop_where_hopeless(number, outcome)
 
     def set_aside(self) -> list[int]:
         """Note that the trials that have not ended run no more, and return them; the same command runs them again."""
@@ -268,8 +268,8 @@ class Study:
                 shutil.rmtree(directory_in(self.directory, row.number) / CHECKPOINTS, ignore_errors=True)
                 self._dropped.add(row.number)
 
-    def _stop_on_equal_failures(self, outcome: Outcome) -> None:
-        """End the search when the first trials of this command failed alike, and none ever came to an end."""
-        alike = self._alike.note(outcome.failure)
-        if alike and outcome.failure and all(row.failure for row in self.rows.values() if row.ended):
-            self.stopped = f"the first {self.execution.equal_failures} trials failed alike"
+    def _stop_where_hopeless(self, number: int, outcome: Outcome) -> None:
+        """End the search when the first trials of this command tell that none will end well, and none ever did."""
+        why = self._hopeless.note(number, outcome.failure)
+        if why and all(row.failure for row in self.rows.values() if row.ended):
+            self.stopped = why
