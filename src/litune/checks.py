@@ -26,6 +26,7 @@ _CHOICES: Mapping[str, Sequence[bool | str]] = {  # of the trainer's options tha
     "compile": (False, True, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
     "deterministic": (False, True, "warn"),
 }
+_SHARED = {"ModelCheckpoint": "dirpath", "CSVLogger": "save_dir", "TensorBoardLogger": "save_dir"}  # class -> argument
 _TURNED_OFF = {"Checkpoint": "enable_checkpointing", "ProgressBar": "enable_progress_bar"}  # kind of callback -> option
 _A_SPACE = "a search space file, or its name in search_spaces/, which is beside experiments/"
 
@@ -96,6 +97,7 @@ def check_targets(config: DictConfig, space: Space | None) -> list[Problem]:
         base += [*environment.strategy(config), *_turned_off(config)]
     if space is None:
         return base
+    base += _shared(config)
     problems = [problem for problem in base if not _is_given(problem, space)]
     for params, merged in fit.merged(config, space):
         found = functions.check(merged) if config.function else targets.check(merged)
@@ -177,18 +179,33 @@ def _trainer(trainer: Mapping[str, Any], searched: Collection[str]) -> Iterator[
 
 def _turned_off(config: DictConfig) -> Iterator[Problem]:
     """Yield a callback that Lightning refuses as an option of the Trainer's turns off what it does."""
-    from litune.targets.locate import locate
-
     options = {kind: option for kind, option in _TURNED_OFF.items() if config.trainer[option] is False}
     for name, section in config.callbacks.items() if options else ():
-        try:
-            bases = getattr(locate(str(section[TARGET])), "__mro__", ()) if section else ()
-        except (InputError, KeyError, TypeError):  # told already
-            continue
-        for option in {options[base.__name__] for base in bases if base.__name__ in options}:
+        for option in {options[base] for base in _bases(section) if base in options}:
             cure = f"or leave callbacks.{name} out"
             expected = f"true, as callbacks.{name} is {section[TARGET]}"
             yield Problem(key=f"trainer.{option}", got="false", expected=expected, cure=cure)
+
+
+def _shared(config: DictConfig) -> Iterator[Problem]:
+    """Yield the directories into which all trials would write files of the same names."""
+    for group in GROUPS:
+        for name, section in config[group].items():
+            for argument in {_SHARED[base] for base in _bases(section) if base in _SHARED}:
+                if section.get(argument) is not None:
+                    expected = "nothing: the trials would write over one another's files there"
+                    cure = "leave it out, and each trial has a directory of its own for them"
+                    yield Problem(key=f"{group}.{name}.{argument}", got="a directory", expected=expected, cure=cure)
+
+
+def _bases(section: Mapping[str, Any] | None) -> list[str]:
+    """Return the names of the classes that a section's target descends from; none where it cannot be had."""
+    from litune.targets.locate import locate
+
+    try:
+        return [base.__name__ for base in getattr(locate(str(section[TARGET])), "__mro__", ())] if section else []
+    except (InputError, KeyError, TypeError):  # told already
+        return []
 
 
 def _named(group: str, sections: Mapping[str, Any]) -> Iterator[Problem]:

@@ -124,6 +124,23 @@ def test_a_progress_bar_where_none_is_shown_is_refused_before_any_trial(project)
     project.assert_refused(refused, said, "or leave callbacks.bar out")
 
 
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("callbacks.best.dirpath", "pytorch_lightning.callbacks.ModelCheckpoint"),
+        ("logger.own.save_dir", "lightning.pytorch.loggers.CSVLogger"),
+        ("logger.own.save_dir", "pytorch_lightning.loggers.TensorBoardLogger"),
+    ],
+)
+def test_a_directory_that_all_trials_would_write_the_same_files_into_is_refused(project, key, kind):
+    words = ["experiment=mine", "backend=local", f"{key.rpartition('.')[0]}._target_={kind}", f"{key}=shared"]
+    said = f"command line: {key}: got a directory; expected nothing: the trials would write over one another's files"
+    project.assert_refused(project.search(*words), said, "leave it out, and each trial has a directory of its own")
+    single = project.train(*words[:1], *words[2:], "model.hiden=3")
+    project.assert_refused(single, "model.hiden: got an unknown argument")
+    assert key not in single[2]  # a single training has it to itself
+
+
 BROKEN = {
     "syntax error": ("x = 1\ndef f(:\n", ["my_net.py:2: SyntaxError"]),
     "raises": ("import os\nraise RuntimeError('no data')\n", ["my_net.py:2: RuntimeError: no data"]),
