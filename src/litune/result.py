@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 
 from litune import table
 from litune.config import config as configs
-from litune.errors import InputError, Problem
+from litune.errors import InputError, LituneError, Problem
 from litune.study import confirmation, ledger, runs
 from litune.table import TrialRow
 from litune.targets import functions, targets
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BEFORE, _AFTER = ("number", "state", "score"), ("seconds", "failure")  # the columns beside those of the params
+_SAID = 300  # characters of what torch says, which may list every layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,8 @@ class Best:
     def load(self) -> Any:
         """Return the model as it was at its best validation, in evaluation mode.
 
-        Raise InputError without a checkpoint, and LituneError for one that could run code.
+        Raise InputError without a checkpoint, and LituneError for one that could run code, or of a model that has its
+        layers only where a Trainer calls it.
         """
         if self.checkpoint is None:
             cure = "search.keep_checkpoints says how many trials keep theirs"
@@ -59,9 +62,12 @@ class Best:
                 state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise checkpoints.refused(self.checkpoint, error) from error
-        model.configure_model()  # with what follows, as Lightning's load_from_checkpoint does it
-        model.on_load_checkpoint(state)
-        model.load_state_dict(state["state_dict"], strict=model.strict_loading)
+        try:
+            model.configure_model()  # with what follows, as Lightning's load_from_checkpoint does it
+            model.on_load_checkpoint(state)
+            model.load_state_dict(state["state_dict"], strict=model.strict_loading)
+        except RuntimeError as error:
+            raise _unlike(self.checkpoint, type(model).__name__, error) from error
         return model.eval()
 
 
@@ -148,3 +154,11 @@ class SearchResult:
 
     def _known_as(self, key: str) -> str:
         return key.removeprefix(f"{functions.SECTION}.") if self.config.function.get(TARGET) else key
+
+
+def _unlike(checkpoint: Path, name: str, error: RuntimeError) -> LituneError:
+    """Return the error of a checkpoint that does not fit the model, made as it is without a Trainer."""
+    said = textwrap.shorten(str(error).rstrip(". "), _SAID)
+    cause = "layers made in setup(), or from self.trainer, are there only where a Trainer has the model"
+    cure = "make them in __init__() or configure_model(), or use `litune test` or `litune predict`, which have one"
+    return LituneError(f"{checkpoint}: does not fit a new {name}: {said}; {cause}: {cure}")

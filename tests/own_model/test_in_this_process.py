@@ -170,6 +170,49 @@ def test_the_best_model_is_loaded_as_lightning_loads_it(tmp_path: Path) -> None:
     assert all(torch.equal(model.state_dict()[name], weights[name]) for name in weights)
 
 
+class SetUp(MLP):
+    """It has a layer that only a Trainer's call makes."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__(hidden=hidden)
+        self.head: Any = None
+
+    def setup(self, stage: str) -> None:
+        self.head = torch.nn.Linear(10, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(super().forward(images))
+
+
+class Sized(SetUp):
+    """Its layer asks the Trainer for the data."""
+
+    def setup(self, stage: str) -> None:
+        pass
+
+    def configure_model(self) -> None:
+        self.head = torch.nn.Linear(10, self.trainer.datamodule.hparams.get("width", 10))
+
+
+@pytest.mark.parametrize(("model", "said"), [(SetUp, 'Unexpected key.*"head.weight"'), (Sized, "not attached to a")])
+def test_a_model_whose_layers_need_a_trainer_is_not_loaded_and_the_cure_told(
+    model: type, said: str, tmp_path: Path
+) -> None:
+    result = litune.search(
+        model=model,
+        data=Digits,
+        space={"model.hidden": [4]},
+        metric="val_acc",
+        trials=1,
+        backend="local",
+        runs=tmp_path,
+        optimizer={"_target_": torch.optim.SGD, "lr": 0.1},
+        trainer={"max_epochs": 1, "limit_train_batches": 3, "log_every_n_steps": 1},
+    )
+    with pytest.raises(litune.LituneError, match=rf"does not fit a new {model.__name__}: .*{said}.*; layers .*: make"):
+        result.best.load()
+
+
 class Configured(MLP):
     """Its arguments are one mapping."""
 
