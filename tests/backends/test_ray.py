@@ -386,6 +386,16 @@ class TestCluster:
         assert done.stderr.count("\n") == 1  # and nothing of Ray's own
 
 
+def test_a_cluster_that_is_gone_is_told_before_ray_looks_for_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    done = preloaded.run(command(tmp_path, "backend.address=auto"), env=dict(os.environ))
+    assert done.returncode == 2
+    assert "backend.address: got 'auto'" in done.stderr
+    assert "nothing answers at 127.0.0.1:1, which RAY_ADDRESS names or an earlier cluster has left" in done.stderr
+    assert done.stderr.count("\n") == 1  # and nothing of Ray's own
+    assert not (tmp_path / "it").exists()
+
+
 @pytest.fixture
 def client(monkeypatch):
     """Start a cluster as its administrator does, and return the address for clients of it."""

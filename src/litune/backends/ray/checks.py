@@ -72,17 +72,24 @@ def _is_amount(value: object) -> bool:
 
 
 def _address(address: str | None) -> Iterator[Problem]:
-    """Yield what is wrong with an address; Ray itself would try for minutes."""
+    """Yield what is wrong with an address; which one auto is, only Ray can tell."""
     if address in (None, "auto"):
         return
-    host, colon, port = str(address).removeprefix("ray://").rpartition(":")
+    if why := unanswered(str(address)):
+        expected = "the address of a running Ray cluster: auto, HOST:6379 or ray://HOST:10001"
+        yield Problem(key="backend.address", got=repr(address), expected=expected, cure=why)
+
+
+def unanswered(address: str) -> str:
+    """Return why nothing can be had at the address, "" if something answers; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
     try:
         if not colon:
             raise ValueError("it has no port")
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT).close()
     except (OSError, ValueError) as error:
-        expected = "the address of a running Ray cluster: auto, HOST:6379 or ray://HOST:10001"
-        yield Problem(key="backend.address", got=repr(address), expected=expected, cure=str(error))
+        return str(error)
+    return ""
 
 
 def _waiting(config: DictConfig) -> Iterator[Problem]:

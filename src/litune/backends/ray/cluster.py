@@ -18,7 +18,7 @@ from typing import Any
 
 from litune import interrupts
 from litune.backends import View
-from litune.backends.ray import lean, watch
+from litune.backends.ray import checks, lean, watch
 from litune.errors import InputError, Problem, SearchFailed
 from litune.patches import replaced
 
@@ -113,6 +113,8 @@ def _init(options: dict[str, Any], address: str | None) -> None:
     import ray
 
     try:
+        if address == "auto":
+            _find()
         with contextlib.nullcontext() if address else _undisturbed():
             try:
                 ray.init(**options)
@@ -125,6 +127,20 @@ def _init(options: dict[str, Any], address: str | None) -> None:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         cure = " ".join(dict.fromkeys([lines[0], lines[-1]]))  # between them lies Ray's traceback
         raise InputError(Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)) from error
+
+
+def _find() -> None:
+    """Raise ConnectionError unless a cluster is where Ray would look for one."""
+    from ray._private import services
+
+    cure = "start one by `ray start --head`, or leave backend.address out for one of this search's own"
+    try:
+        found = services.get_ray_address_from_environment("auto", None)
+    except ConnectionError as error:
+        raise ConnectionError(f"Ray finds none here; {cure}") from error
+    if why := checks.unanswered(found):
+        place = f"{found}, which RAY_ADDRESS names or an earlier cluster has left behind"
+        raise ConnectionError(f"nothing answers at {place} ({why}); {cure}")
 
 
 @contextlib.contextmanager
