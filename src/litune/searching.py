@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from omegaconf import DictConfig
 
 from litune import backends
+from litune.config import assigning, from_python, interpolations, nodes
 from litune.config import config as configs
-from litune.config import from_python, interpolations
 from litune.config.schema import GROUPS, Config, SearchConfig
 from litune.errors import InputError, Problem, SearchFailed, nearest
 from litune.space import space_file
@@ -150,7 +150,7 @@ def _options(options: Mapping[str, Any], asked: dict[str, Any], problems: list[P
             known = [*inspect.signature(search).parameters, *_SEARCH, *_SECTIONS]
             known = [word for word in known if word not in ("options", "function")]
             expected = "an argument, a field of search, or a section of the config"
-            near = nearest(name, known)
+            near = nearest(name, known) or assigning.unknown_key(name, nodes.known_keys(schema)).nearest
             problems.append(Problem(key=name, got="an unknown argument", expected=expected, nearest=near))
         elif "." not in name and value is not None and isinstance(schema._get_node(name), DictConfig):
             asked[name] = {**asked.get(name, {}), **_section(name, value, problems)}
@@ -171,7 +171,7 @@ def _by_name(value: Any, key: str, names: list[str], problems: list[Problem]) ->
     """Return the value with each class or function replaced by its dotted name, which `names` takes up."""
     if isinstance(value, Mapping):
         return {name: _by_name(item, f"{key}.{name}", names, problems) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)) and not key.endswith(TARGET):
         return [_by_name(item, f"{key}.{number}", names, problems) for number, item in enumerate(value)]
     if not key.endswith(TARGET) or isinstance(value, str):
         return value

@@ -238,11 +238,12 @@ def test_an_object_is_refused_with_the_way_to_give_it(tmp_path: Path) -> None:
         )
 
 
-def test_a_loader_in_place_of_a_datamodule_is_refused_with_the_cure(tmp_path: Path) -> None:
-    cure = r"data: got <.*; expected a subclass of LightningDataModule; write one whose train_dataloader\(\)"
+@pytest.mark.parametrize("several", [False, True])
+def test_a_loader_in_place_of_a_datamodule_is_refused_with_the_cure(several: bool, tmp_path: Path) -> None:
+    cure = r"data: got .*<.*; expected a subclass of LightningDataModule; write one whose train_dataloader\(\)"
     loader: Any = torch.utils.data.DataLoader([1])
     with pytest.raises(InputError, match=cure):
-        litune.search(model=MLP, data=loader, metric="val_acc", space={"model.hidden": [4]}, runs=tmp_path)
+        litune.search(model=MLP, data=[loader] if several else loader, metric="val_acc", space={"model.hidden": [4]})
 
 
 def squared(params: dict[str, Any], trial: Any) -> float:

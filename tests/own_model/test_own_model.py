@@ -194,6 +194,10 @@ def one_argument(params):
             {"space": {"x": [object()]}, "seed": {1}},
             ["function.x._value.0: got <object", "seed: got {1}; expected a num"],
         ),
+        (
+            {"space": {"x": [1, 2]}, "max_epochs": 3, "gpus": 1},
+            ["mean trainer.max_epochs?", "mean trainer.accelerator=gpu"],
+        ),
         ({"space": {"x": [1, 2]}, "seed": "${oc.env:NO_SUCH}"}, ["seed: got ${oc.env:NO_SUCH}; expected an interpol"]),
         ({"space": {"x": [1, 2]}, "data_args": {"window": 3}}, ["data_args: ", "expected nothing without data"]),
         (
