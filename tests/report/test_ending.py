@@ -4,7 +4,9 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from litune.report.console import plain_console
+import pytest
+
+from litune.report.console import console_here, plain_console
 from litune.report.ending import print_ending
 from litune.trial import Job, Outcome, TrialState
 
@@ -55,3 +57,23 @@ def test_a_leaderboard_that_is_too_wide_has_the_short_names_of_params(recorded: 
     wide, narrow = (shown(run, width).splitlines()[0].split() for width in (200, 60))
     assert "optimizer.lr" in wide
     assert narrow == [name.rpartition(".")[2] for name in wide]
+
+
+def test_params_that_have_no_room_for_a_column_each_share_one_and_no_number_is_broken(
+    recorded: Callable[..., Path],
+) -> None:
+    run = recorded("packed", 2)
+    head, first, *_ = shown(run, 45).splitlines()
+    rank, number, score, *params = first.split()
+    assert head.split() == ["#", "trial", "val_acc", "params"]
+    assert (rank, number, score) == ("1", "0", "0.79203")
+    assert params
+    assert all("=" in word for word in params)
+
+
+def test_a_log_has_the_leaderboard_with_every_column_whatever_the_width(
+    recorded: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    print_ending(console_here(), recorded("logged", 2))
+    assert "optimizer.lr" in capsys.readouterr().out.splitlines()[0].split()

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from litune import interrupts
 from litune.errors import LituneError
-from litune.report.console import plain_console
+from litune.report.console import console_here
 from litune.report.ending import print_ending
 from litune.report.live import line_of
 from litune.space.space import Space
@@ -26,7 +26,7 @@ _SHARE = 10  # a look that took t seconds is followed by one not before _SHARE *
 def follow(config: DictConfig, space: Space) -> int:
     """Print each trial that another driver's search ends, until that driver ends; return 0 if all were ended."""
     directory = identity.directory_of(config, space)
-    console = plain_console()
+    console = console_here()
     console.print(f"{directory.name}: {lock.holder(directory)}; followed here", soft_wrap=True)
     shown: set[int] = set()
     while lock.is_held(directory):

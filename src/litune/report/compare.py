@@ -10,7 +10,7 @@ from rich.table import Table
 from litune.arguments import WHERE
 from litune.errors import InputError, Problem
 from litune.report import compare_page, comparison_table, page
-from litune.report.console import describe, plain_console, sparkline
+from litune.report.console import console_here, describe, sparkline
 from litune.report.facts import Facts, best_so_far, gather
 
 _WIDE = 24  # letters of a curve
@@ -23,7 +23,7 @@ def show_comparison(names: Sequence[str], out: str | None = None) -> int:
     if out is not None:
         page.write(Path(out), compare_page.html(runs))
         return 0
-    console = plain_console()
+    console = console_here()
     console.print(_shown(runs))
     for line in comparison_table.digests(runs):
         console.print(line, soft_wrap=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +14,7 @@ from litune.report import notebook
 from litune.table import TrialRow, leaderboard
 
 _IN_A_CELL = 100  # letters; a notebook tells no width
+_UNCUT = 10_000  # letters
 _BARS, _NO_NUMBER = "▁▂▃▄▅▆▇█", "x"
 
 
@@ -23,39 +24,52 @@ def plain_console(**options: Any) -> Console:
 
 
 def console_here() -> Console:
-    """Return the console that a search speaks to; a notebook's cell is given plain text."""
-    return plain_console(force_jupyter=False, width=_IN_A_CELL if notebook.is_here() else None)
-
-
-def uncut_console() -> Console:
-    """Return a console that never cuts a table: it is read by people who scroll, and by scripts."""
-    return plain_console(width=None if sys.stdout.isatty() else 10_000)
+    """Return the console to speak to; in a log and for a script, which have no width, nothing is cut."""
+    if notebook.is_here():
+        return plain_console(force_jupyter=False, width=_IN_A_CELL)
+    return plain_console(width=None if sys.stdout.isatty() else _UNCUT)
 
 
 def print_leaderboard(
     console: Console, rows: Iterable[TrialRow], *, metric: str, maximize: bool, top: int = 10
 ) -> None:
-    """Print the best trials as a table."""
+    """Print the best trials as a table: a column a param, or where that is too wide, all params in one."""
     board = leaderboard(rows, maximize=maximize)[:top]
     if not board:
         console.print("no trial was completed")
         return
+    tables = list(_tables(board, metric))
+    free = console.options.update(max_width=_UNCUT)
+    fitting = (table for table in tables if console.measure(table, options=free).maximum <= console.width)
+    console.print(next(fitting, tables[-1]))
+
+
+def _tables(board: Sequence[TrialRow], metric: str) -> Iterator[Table]:
+    """Yield the table with a column a param, by its key and by the key's last part, and with all params in one."""
     keys = sorted({key for row in board for key in row.params})
     last = [key.rpartition(".")[2] for key in keys]
-    table = _table(board, metric, keys, keys)
-    whole = console.measure(table, options=console.options.update(max_width=10_000)).maximum
-    if whole > console.width and len(set(last)) == len(last):
-        table = _table(board, metric, keys, last)
-    console.print(table)
+    params = [[brief(row.params[key]) if key in row.params else "" for key in keys] for row in board]
+    yield _table(board, metric, keys, params, justify="right")
+    if len(set(last)) == len(last):
+        yield _table(board, metric, last, params, justify="right")
+    yield _table(board, metric, ["params"], [[describe(row.params)] for row in board], justify="left")
 
 
-def _table(board: Iterable[TrialRow], metric: str, keys: Iterable[str], names: Iterable[str]) -> Table:
+def _table(
+    board: Sequence[TrialRow],
+    metric: str,
+    names: Iterable[str],
+    params: Iterable[Iterable[str]],
+    *,
+    justify: Literal["left", "right"],
+) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("#", "trial", metric, *names):
-        table.add_column(name, justify="right", overflow="fold")
-    for rank, row in enumerate(board, start=1):
-        params = (brief(row.params[key]) if key in row.params else "" for key in keys)
-        table.add_row(str(rank), str(row.number), brief(row.score), *params)
+    for name in ("#", "trial", metric):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify=justify, overflow="fold")
+    for rank, (row, values) in enumerate(zip(board, params, strict=True), start=1):
+        table.add_row(str(rank), str(row.number), brief(row.score), *values)
     return table
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from rich.table import Table
 
 from litune.config.documents import display_path
-from litune.report.console import brief, uncut_console
+from litune.report.console import brief, console_here
 from litune.report.facts import gather, wall_seconds
 from litune.study.runs import OUTCOME
 from litune.trial import Outcome, TrialState
@@ -45,7 +45,7 @@ def show(jobs: Sequence[Job], root: Path) -> None:
         writer = csv.DictWriter(lines, fieldnames=names, restval="")
         writer.writeheader()
         writer.writerows(rows)
-    uncut_console().print(table)
+    console_here().print(table)
     print(f"the table: {display_path(path)}")
 
 

@@ -16,7 +16,7 @@ from litune.arguments import WHERE
 from litune.config import config as configs
 from litune.errors import InputError, LituneError, Problem
 from litune.report import confirmed
-from litune.report.console import brief, uncut_console
+from litune.report.console import brief, console_here
 from litune.study import confirmation, runs
 from litune.table import TrialRow, digest, leaderboard
 from litune.trial import TrialState, number_out
@@ -43,7 +43,7 @@ def list_runs(root: str = "runs") -> int:
         board = leaderboard(rows, maximize=objective.maximize)
         best = f"{objective.metric}={brief(board[0].score)}" if board else ""
         table.add_row(path.parent.name, config.experiment, str(len(rows)), *map(str, counts), best)
-    uncut_console().print(table if table.row_count else f"no runs under {root}")
+    console_here().print(table if table.row_count else f"no runs under {root}")
     return 0
 
 
@@ -129,4 +129,4 @@ def _table(rows: Iterable[TrialRow], names: Iterable[str]) -> None:
         params = [brief(row.params[name]) if name in row.params else "" for name in names]
         steps = str(len(row.history)) + (f" (as {row.reused})" if row.reused is not None else "")
         table.add_row(str(row.number), row.state.value, failure, score, *params, steps, f"{row.seconds:.1f}", row.where)
-    uncut_console().print(table)
+    console_here().print(table)
