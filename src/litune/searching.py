@@ -16,8 +16,7 @@ from litune.config import assigning, from_python, interpolations, nodes
 from litune.config import config as configs
 from litune.config.schema import GROUPS, Config, SearchConfig
 from litune.errors import InputError, Problem, SearchFailed, nearest
-from litune.space import space_file
-from litune.space.parameters import Categorical, Float, Int, Normal, Parameter
+from litune.space import kinds, space_file
 from litune.space.space import Space
 from litune.targets import functions, locate, targets
 from litune.targets.importing import importing
@@ -56,7 +55,8 @@ def search(
     function      instead of a model: train(params, trial) -> score, with trial.report(step, value), trial.should_stop()
     model, data   LightningModule and LightningDataModule: the classes, or their dotted names
     space         {"model.lr": litune.loguniform(1e-4, 1e-1), "data.batch_size": [32, 64]}; for a function {"lr": ...};
-                  NNI's {"_type", "_value"} too; or the path of a search space file
+                  {"optimizer": [{"_name": "torch.optim.SGD", "lr": ..., "momentum": ...}, {"_name": ...}]} is a nested
+                  choice, whose options have params of their own; or the path of a search space file
     metric        the name under which the model logs what is optimised
     backend       optuna, ray, nni or local; or {"name": "ray", "num_cpus": 8}
     model_args    arguments of the model that are not searched; data_args likewise
@@ -80,7 +80,8 @@ def search(
             problems.append(Problem(key=f"{key}_args", got=repr(dict(arguments)), expected=f"nothing without {key}"))
     for key in (functions.SECTION, "model", "data", *_BUILT):
         if asked.get(key):
-            asked[key] = _by_name(asked[key], key, names, problems)
+            section = _of_classes(asked[key]) if key in GROUPS else asked[key]
+            asked[key] = _by_name(section, key, names, problems)
     if metric or function:
         asked["objective"]["metric"] = metric or SCORE
     else:
@@ -167,6 +168,11 @@ def _with(section: Mapping[str, Any], path: list[str], value: Any) -> dict[str, 
     return {**section, first: _with(inner if isinstance(inner, Mapping) else {}, rest, value)}
 
 
+def _of_classes(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a group of sections in which a class alone is the section that names it."""
+    return {name: {TARGET: value} if isinstance(value, type) else value for name, value in group.items()}
+
+
 def _by_name(value: Any, key: str, names: list[str], problems: list[Problem]) -> Any:
     """Return the value with each class or function replaced by its dotted name, which `names` takes up."""
     if isinstance(value, Mapping):
@@ -205,7 +211,7 @@ def _space(given: Mapping[str, Any] | str | Path, problems: list[Problem], *, pr
         if not isinstance(given, Mapping):
             return space_file.load(Path(given))
         before = len(problems)
-        specs = {_prefixed(str(key), prefix): _spec(value) for key, value in given.items()}
+        specs = {_prefixed(str(key), prefix): kinds.written(value) for key, value in given.items()}
         specs = {key: from_python.plain(spec, key, problems) for key, spec in specs.items()}
         return space_file.parse(specs) if len(problems) == before else None
     except InputError as error:
@@ -228,15 +234,6 @@ def _queue(entries: Any, prefix: str) -> Any:
         else entry
         for entry in entries
     ]
-
-
-def _spec(value: Any) -> Any:
-    """Return NNI's form of a parameter, given as such, as one of litune's ranges, or as the list of its choices."""
-    if isinstance(value, (Float, Int, Normal, Categorical)):
-        parameter: Parameter = value
-        [spec] = space_file.dump(Space.of({"it": parameter})).values()
-        return spec
-    return {"_type": "choice", "_value": list(value)} if isinstance(value, (list, tuple)) else value
 
 
 def _config(asked: Mapping[str, Any], problems: list[Problem]) -> DictConfig | None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Callback
 
 import litune
 from litune.errors import InputError
@@ -230,12 +231,58 @@ def test_a_mapping_of_hyperparameters_may_come_from_the_space_alone(tmp_path: Pa
         litune.search(**asked, space={"optimizer.lr": [0.1]})
 
 
-def test_an_object_is_refused_with_the_way_to_give_it(tmp_path: Path) -> None:
-    cure = r"data.tokenizer: got <.*; give what each trial makes it of: {'_target_': Digits, its arguments}"
+@pytest.mark.parametrize(
+    ("asked", "cure"),
+    [
+        (
+            {"data_args": {"it": Digits()}},
+            r"data\.it: got .*; give what each trial makes it of: {'_target_': Digits, its",
+        ),
+        (
+            {"data_args": {"it": Digits}},
+            r"data\.it: got .*; give what each trial makes it of: {'_target_': Digits, its",
+        ),
+        ({"space": {"model.it": [torch.nn.Tanh()]}}, r"trial makes it of: {'_name': 'torch\.nn\.[a-z.]+\.Tanh'}"),
+        ({"space": {"model.it": [torch.nn.Tanh]}}, r"trial makes it of: {'_name': 'torch\.nn\.[a-z.]+\.Tanh'}"),
+        ({"space": {"optimizer": [{"_name": torch.optim.SGD}]}}, r"_name: got .*; give 'torch\.optim\.sgd\.SGD'"),
+    ],
+)
+def test_an_object_or_a_class_is_refused_with_the_way_to_give_it(asked: dict[str, Any], cure: str) -> None:
     with pytest.raises(InputError, match=cure):
-        litune.search(
-            model=MLP, data=Digits, data_args={"tokenizer": Digits()}, metric="val_acc", space={"model.hidden": [4]}
-        )
+        litune.search(**{"model": MLP, "data": Digits, "metric": "val_acc", "space": {"model.hidden": [4]}, **asked})
+
+
+def chosen(params: dict[str, Any], trial: Any) -> float:
+    return params["way"].get("x", 9) * params["by"]
+
+
+def test_a_nested_choice_has_litunes_ranges_and_lists_and_is_the_same_search_as_in_nnis_form(tmp_path: Path) -> None:
+    ranges = [{"_name": "far"}, {"_name": "near", "x": litune.uniform(1, 2), "deep": [{"_name": "a", "y": [3, 4]}]}]
+    deep = {"_type": "choice", "_value": [{"_name": "a", "y": {"_type": "choice", "_value": [3, 4]}}]}
+    specs = [{"_name": "far"}, {"_name": "near", "x": {"_type": "uniform", "_value": [1, 2]}, "deep": deep}]
+    mixed = {"_type": "choice", "_value": ranges}
+    asked: dict[str, Any] = {"trials": 8, "backend": "local", "algorithm": "random", "runs": str(tmp_path)}
+    found = [
+        litune.search(chosen, space={"way": way, "by": litune.choice(1, 2)}, **asked)
+        for way in (ranges, litune.choice(ranges), litune.choice(*ranges), mixed, {"_type": "choice", "_value": specs})
+    ]
+    assert len({result.directory for result in found}) == 1
+    names = {frozenset(row.params) - {"function.by"} for row in found[0].rows}
+    near = {"function.way._name", "function.way.x", "function.way.deep._name", "function.way.deep.y"}
+    assert names == {frozenset({"function.way._name"}), frozenset(near)}
+
+
+class Counted(Callback):
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        (Path(trainer.default_root_dir) / "counted").touch()
+
+
+def test_a_callback_without_arguments_is_given_as_its_class(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"model": MLP, "data": Digits, "metric": "val_acc", "trials": 1, "backend": "local"}
+    asked |= {"trainer": {"max_epochs": 1, "limit_train_batches": 1, "log_every_n_steps": 1}, "runs": str(tmp_path)}
+    asked |= {"optimizer": torch.optim.SGD, "space": {"optimizer.lr": [0.1]}}
+    result = litune.search(**asked, callbacks={"counted": Counted})
+    assert (result.best.directory / "counted").exists()
 
 
 @pytest.mark.parametrize("several", [False, True])

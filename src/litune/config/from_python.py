@@ -36,9 +36,13 @@ def _cure(value: Any, key: str) -> str:
     if hasattr(value, "tolist"):
         return "give it as .tolist()"
     section, *path = key.split(".")
-    if section not in OPEN_SECTIONS or section == "function" or "_value" in path:
+    cls = value if isinstance(value, type) else type(value)
+    if section not in OPEN_SECTIONS or section == "function":
         return ""
-    return f"give what each trial makes it of: {{'_target_': {type(value).__name__}, its arguments}}"
+    if "_value" not in path:
+        return f"give what each trial makes it of: {{'_target_': {cls.__name__}, its arguments}}"
+    dotted = f"'{cls.__module__}.{cls.__qualname__}'"
+    return f"give {dotted}" if path[-1] == "_name" else f"give what each trial makes it of: {{'_name': {dotted}}}"
 
 
 def _name(name: Any, key: str, problems: list[Problem]) -> Any:

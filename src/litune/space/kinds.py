@@ -1,4 +1,4 @@
-"""NNI's kinds of hyperparameter: what each takes, and the parameter made of it, or what would be right instead."""
+"""NNI's kinds of hyperparameter: what each takes, and the parameter made of it, or what would be right; and back."""
 
 from __future__ import annotations
 
@@ -37,6 +37,38 @@ def made(kind: str, values: list[Any]) -> Parameter:
     if isinstance(parameter, str):
         raise InputError(Problem(key=kind, got=repr(values), expected=parameter))
     return parameter
+
+
+def spec_of(parameter: Parameter) -> dict[str, Any]:
+    """Return NNI's form of a parameter, from which made() makes it again."""
+    if isinstance(parameter, Categorical):
+        return {"_type": "choice", "_value": list(parameter.choices)}
+    if isinstance(parameter, Int):
+        return {"_type": "randint", "_value": [parameter.low, parameter.high]}
+    name = "log" if parameter.log else ""
+    name = ("q" if parameter.q is not None else "") + name
+    step = [] if parameter.q is None else [parameter.q]
+    if isinstance(parameter, Normal):
+        return {"_type": f"{name}normal", "_value": [parameter.mu, parameter.sigma, *step]}
+    return {"_type": f"{name}uniform", "_value": [parameter.low, parameter.high, *step]}
+
+
+def written(value: Any) -> Any:
+    """Return NNI's form of what Python code gives: one of litune's ranges, the list of the choices, or that form."""
+    if isinstance(value, Parameter):
+        return spec_of(value)
+    if isinstance(value, (list, tuple)):
+        return {"_type": "choice", "_value": list(map(option_of, value))}
+    if isinstance(value, Mapping) and isinstance(value.get("_value"), (list, tuple)):
+        return {**value, "_value": list(map(option_of, value["_value"]))}
+    return value
+
+
+def option_of(value: Any) -> Any:
+    """Return one of the choices; the params that a nested choice's option has are in NNI's form."""
+    if isinstance(value, Mapping):
+        return {name: item if name == "_name" else written(item) for name, item in value.items()}
+    return value
 
 
 def of_values(values: list[Any]) -> Categorical | str:

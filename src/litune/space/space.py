@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
-from litune.space.kinds import made
+from litune.space.kinds import made, option_of
 from litune.space.parameters import Categorical, Float, Int, Normal, Parameter
 
 _ABSENT = object()
@@ -202,6 +202,6 @@ def randint(low: int, high: int) -> Int:
 
 
 def choice(*values: Any) -> Categorical:
-    """One of the values, given one by one or as one list."""
+    """One of the values, given one by one or as one list; {"_name": NAME, its own params} is a nested one's."""
     one_list = len(values) == 1 and isinstance(values[0], (list, tuple))
-    return cast(Categorical, made("choice", list(values[0] if one_list else values)))
+    return cast(Categorical, made("choice", list(map(option_of, values[0] if one_list else values))))

@@ -11,8 +11,8 @@ from typing import Any
 
 from litune.config import documents
 from litune.errors import InputError, Problem, nearest
-from litune.space.kinds import TYPES, of_numbers, of_values
-from litune.space.parameters import Categorical, Int, Normal, Parameter
+from litune.space.kinds import TYPES, of_numbers, of_values, spec_of
+from litune.space.parameters import Categorical, Parameter
 from litune.space.space import Space, name_of
 
 _LARGEST = 1 << 17  # bytes; no honest search space comes near, and reading it takes under a second
@@ -187,18 +187,9 @@ def brief(value: Any) -> str:
 
 def _spec(space: Space, key: str) -> dict[str, Any]:
     parameter = space.parameters[key]
-    if isinstance(parameter, Categorical):
-        if not key.endswith("._name"):
-            return {"_type": "choice", "_value": list(parameter.choices)}
+    if isinstance(parameter, Categorical) and key.endswith("._name"):
         return {"_type": "choice", "_value": [_option(space, key, name) for name in parameter.choices]}
-    if isinstance(parameter, Int):
-        return {"_type": "randint", "_value": [parameter.low, parameter.high]}
-    name = "log" if parameter.log else ""
-    name = ("q" if parameter.q is not None else "") + name
-    step = [] if parameter.q is None else [parameter.q]
-    if isinstance(parameter, Normal):
-        return {"_type": f"{name}normal", "_value": [parameter.mu, parameter.sigma, *step]}
-    return {"_type": f"{name}uniform", "_value": [parameter.low, parameter.high, *step]}
+    return spec_of(parameter)
 
 
 def _option(space: Space, key: str, option: str) -> dict[str, Any]:
