@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +52,14 @@ def run(argv: list[str], program: str, usage: str, carry_out: CarryOut, *, searc
     if len(jobs) == 1:
         return _started(composed[0], each)
     return _each(composed, jobs, each, searching=searching)
+
+
+def composed(words: Sequence[str]) -> Composed:
+    """Return the config that the words of a search's command make, options among them."""
+    from litune.config import compose
+
+    options = _options(list(words), "litune search", searching=True)
+    return compose.compose(options.overrides, config_dir=options.config_dir, config_file=options.config_file)
 
 
 def _answer(options: argparse.Namespace, program: str, usage: str) -> None:

@@ -65,6 +65,13 @@ def test_a_good_file_has_no_problems(tmp_path):
         ("trialConcurrency: 2", "trialConcurrency: 2\ntrialCodeDirectory: nowhere", "expected a directory"),
         ("platform: local", "platform: locl", "did you mean local?"),
         ("experiment=tiny", "experiment=digits_mpl", "did you mean digits_mlp?"),
+        ("-m litune.backends.nni.trial", "-m litune train", "NNI would learn no score from this command"),
+        (
+            "python -m litune.backends.nni.trial",
+            "venv/bin/litune train",
+            "expected python -m litune.backends.nni.trial",
+        ),
+        ("experiment=tiny", "--config-dri conf experiment=tiny", "did you mean --config-dir?"),
         ("experiment=tiny", "experiment=digits_mlp seed=x", "seed: got 'x'; expected int"),
         ("experiment=tiny", "experiment=tiny model.k=1", "model.k: got a value; expected no value: the search"),
         ("GridSearch", "SMAC", "pip install 'nni[SMAC]'"),
@@ -91,6 +98,13 @@ def test_an_experiment_that_has_its_runs_elsewhere_is_told_to_say_so_in_the_comm
     assert "experiments/tiny.yaml:7: search.runs: got 'elsewhere'; expected it in trialCommand" in found
     assert found.endswith("search.runs=elsewhere")
     assert problems_of(tmp_path, ("experiment=tiny", "experiment=tiny search.runs=elsewhere")) == ""
+
+
+def test_the_command_has_the_options_of_a_search(tmp_path):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "experiments").rename(tmp_path / "conf/experiment")
+    assert "experiment: got tiny" in problems_of(tmp_path)
+    assert problems_of(tmp_path, ("experiment=tiny", "--config-dir conf experiment=tiny")) == ""
 
 
 def test_all_of_a_files_problems_are_told_at_once(tmp_path):

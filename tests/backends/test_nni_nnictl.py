@@ -207,7 +207,7 @@ def test_a_killed_manager_leaves_nothing_behind_and_its_resumed_experiment_the_u
 
 
 def test_where_no_driver_can_be_had_the_trials_run_by_themselves_and_say_so(experiment: Experiment) -> None:
-    experiment.create({**NOW, "maxTrialNumber": 2})
+    experiment.create({**NOW, "trialCommand": f"{TRIAL} --config-dir .", "maxTrialNumber": 2})
     (experiment.project / f"runs/nni-{experiment.id}/driver.sock").mkdir(parents=True)
     experiment.wait_for(2, 240)
     assert "no driver can be had" in experiment.said()

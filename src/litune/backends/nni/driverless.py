@@ -12,9 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litune import checks
+from litune import checks, launch
 from litune.backends.nni.rest import TrialChannel, packet
-from litune.config import compose
 from litune.errors import InputError, StudyLocked
 from litune.space import misfits
 from litune.space.space import Space, flatten
@@ -28,9 +27,9 @@ from litune.workers.resources import alarm
 _STEP = 0.1  # seconds between two looks at the lock
 
 
-def run(overrides: Sequence[str], channel: TrialChannel, trial: str) -> int:
-    """Train the trial that NNI calls `trial`, record it, and return the exit code."""
-    composed = compose.compose(overrides)
+def run(words: Sequence[str], channel: TrialChannel, trial: str) -> int:
+    """Train the trial that NNI calls `trial`, by a search's command, record it, and return the exit code."""
+    composed = launch.composed(words)
     if composed.problems:
         raise InputError(composed.problems)
     space = checks.load_space(composed.config)

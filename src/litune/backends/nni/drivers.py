@@ -53,10 +53,10 @@ def run_directory(arguments: Sequence[str]) -> Path:
     given = [word.partition("=")[2] for word in arguments if word.lstrip("+").startswith(f"{RUNS}=")]
     runs = given[-1] if given else "runs"
     if set(runs) & set("\"'\\$"):  # what Hydra makes of it; else there is no need to import Hydra
-        from litune.config import compose
+        from litune import launch
 
         with contextlib.suppress(InputError):  # the driver tells it
-            runs = compose.compose(arguments).config.search.runs
+            runs = launch.composed(arguments).config.search.runs
     return Path(runs).absolute() / f"nni-{os.environ['NNI_EXP_ID']}"
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from litune import checks
+from litune import checks, launch
 from litune.arguments import WHERE
 from litune.backends.nni import algorithms
 from litune.backends.nni.drivers import RUNS
@@ -26,6 +26,7 @@ from litune.space.space import Space
 
 _PLATFORMS = ("local", "remote", "openpai", "aml", "dlc", "kubeflow", "frameworkcontroller", "hybrid", "adl")
 _TRIAL = "litune.backends.nni.trial"
+_ANOTHER = re.compile(r"(^(\S*/)?|-m )litune(\s|$)")  # `litune train` and the like
 _KEYS = (
     "searchSpaceFile", "searchSpace", "trialCommand", "trialConcurrency", "tuner", "trainingService", "experimentName",
     "experimentType", "trialCodeDirectory", "trialGpuNumber", "maxExperimentDuration", "maxTrialNumber",
@@ -82,10 +83,13 @@ def _command(document: Document, space: Space | None) -> Iterator[Problem]:
     except ValueError as error:  # a quote that is not closed
         yield Problem(key=key, got=repr(command), expected=f"a command of the shell ({error})")
         return
+    if _ANOTHER.search(str(command)):
+        expected = f"python -m {_TRIAL} and the KEY=VALUE of the search"
+        yield Problem(key=key, got=repr(command), expected=expected, cure="NNI would learn no score from this command")
     home = document.path.parent / str(document.data.get("trialCodeDirectory") or ".")
     if _TRIAL in words and home.resolve() == Path.cwd():  # else its experiments are not those that are found here
         try:
-            composed = compose.compose(words[words.index(_TRIAL) + 1 :])
+            composed = launch.composed(words[words.index(_TRIAL) + 1 :])
             searched = checks.given_but_searched(composed.overridden, space, "the search space") if space else ()
             problems: Sequence[Problem] = [*composed.problems, *_elsewhere(composed), *searched]
         except InputError as error:

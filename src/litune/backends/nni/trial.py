@@ -1,6 +1,6 @@
 """The trial command: a thin client that hands the trial to the run's driver, and tells NNI what comes of it.
 
-    python -m litune.backends.nni.trial experiment=digits_mlp [overrides]
+    python -m litune.backends.nni.trial experiment=digits_mlp [overrides and options of `litune search`]
 
 It needs the standard library only and is up in milliseconds: the driver forks the trial from its warm parent. Under
 nnictl, which has no driver of ours, the first trial starts one for the experiment (drivers.py).
