@@ -15,6 +15,7 @@ from litune.algorithms import legs
 from litune.arguments import WHERE
 from litune.config import config as configs
 from litune.config import experiments, interpolations, limits
+from litune.config.documents import display_path
 from litune.config.schema import GROUPS, NAME_PATTERN, Config
 from litune.errors import InputError, Problem, nearest
 from litune.space import enqueued, fit, space_file
@@ -34,7 +35,8 @@ _A_SPACE = "a search space file, or its name in search_spaces/, which is beside 
 def load_space(config: DictConfig, experiment: Path = Path()) -> Space:
     """Return the search space that the config, of an experiment's file, names; InputError tells all that is wrong."""
     if config.search.space is None:
-        raise InputError(Problem(key="search.space", got="nothing", expected=_A_SPACE))
+        cure = _proposal(config, experiments.own_space(experiment))
+        raise InputError(Problem(key="search.space", got="nothing", expected=_A_SPACE, cure=cure))
     path = Path(config.search.space)
     try:
         return space_file.load(path)
@@ -49,6 +51,13 @@ def load_space(config: DictConfig, experiment: Path = Path()) -> Space:
             for problem in error.problems
         ]
         raise InputError(told) from None
+
+
+def _proposal(config: DictConfig, place: Path) -> str:
+    """Return how the search space that is not in its place is begun."""
+    module, _, name = str((config.model or {}).get(TARGET, "")).rpartition(".")
+    proposing = f"; litune space {module}:{name} > {display_path(place)} proposes one" if module else ""
+    return f"there is no {display_path(place)}{proposing}"
 
 
 def check(config: DictConfig, space: Space | None) -> list[Problem]:

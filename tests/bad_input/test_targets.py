@@ -31,6 +31,15 @@ def test_a_target_that_cannot_be_is_refused(project, case):
     assert len(result[2].splitlines()) == 1
 
 
+@pytest.mark.parametrize("allow", ["[]", "[laid_out]"])
+def test_a_package_below_src_that_is_not_installed_is_told_how_it_is_found(project, allow):
+    project.write("src/laid_out/__init__.py", "")
+    project.write("src/laid_out/models.py", (project.root / "my_net.py").read_text())
+    result = project.train("experiment=mine", "model._target_=laid_out.models.Net", f"allow={allow}")
+    said = "there is no module laid_out outside src/; install your project (pip install -e .), or set PYTHONPATH=src"
+    project.assert_refused(result, "command line: model._target_: got laid_out.models.Net; expected", said)
+
+
 @pytest.mark.parametrize(
     ("section", "name", "meant"),
     [

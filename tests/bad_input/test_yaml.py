@@ -63,7 +63,9 @@ def test_a_mistake_in_an_experiment_is_told_with_its_place(project, case):
 
 def test_a_key_that_nobody_typed_is_not_said_to_be_of_the_command_line(project):
     (project.root / "search_spaces" / "mine.json").unlink()
-    project.assert_refused(project.search("experiment=mine", "search.trials=5"), f"{FILE}: search.space: got nothing")
+    cure = "litune space my_net:Net > search_spaces/mine.json proposes one"
+    said = (f"{FILE}: search.space: got nothing", f"there is no search_spaces/mine.json; {cure}")
+    project.assert_refused(project.search("experiment=mine", "search.trials=5"), *said)
 
 
 def test_a_param_of_a_model_beside_a_function_is_refused(project):

@@ -83,6 +83,11 @@ def find_space(given: str | None, experiment: Path) -> str | None:
     return str(found) if found else given
 
 
+def own_space(experiment: Path) -> Path:
+    """Return where the search space of an experiment's name belongs."""
+    return experiment.parent.parent / _SPACES / f"{experiment.stem}.json"
+
+
 def _named_in(file: Path) -> str | None:
     """Return the space that a config's own file names."""
     search = read(file).data.get("search")

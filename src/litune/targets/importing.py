@@ -45,6 +45,13 @@ def own_frame(frames: Sequence[traceback.FrameSummary]) -> traceback.FrameSummar
     return (own or frames)[-1]
 
 
+def missing(root: str) -> str:
+    """Return that there is no such module, and how one is found that lies in src/."""
+    in_src = any(Path("src", name).exists() for name in (root, f"{root}.py"))
+    cure = " outside src/; install your project (pip install -e .), or set PYTHONPATH=src" if in_src else ""
+    return f"there is no module {root}{cure}"
+
+
 def imported(path: str) -> Any:
     """Return what the name stands for, or the Problem with it."""
     parts = path.split(".")
@@ -63,7 +70,7 @@ def imported(path: str) -> Any:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
             return _broken(path, error)
     if module is None:
-        return Problem(got=path, expected="an installed package", cure=f"there is no module {parts[0]}")
+        return Problem(got=path, expected="an installed package", cure=missing(parts[0]))
     found: Any = module
     for part in parts[depth:]:
         if not hasattr(found, part) or isinstance(getattr(found, part), ModuleType):

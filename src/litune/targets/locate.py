@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from litune.errors import InputError, Problem, nearest
-from litune.targets.importing import imported, is_own_file
+from litune.targets.importing import imported, is_own_file, missing
 
 MAIN = "__main__"
 FRAMEWORKS = ("torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning", "litune")
@@ -131,8 +131,8 @@ def _stranger(path: str, root: str, trusted: frozenset[str], here: str) -> Probl
     if _spec(root) is None:
         own = [module.name for module in pkgutil.iter_modules([here])]
         alike = nearest(root, [*known, *own])
-        cure = f"there is no module {root}"
-        return Problem(got=path, expected=expected, nearest=alike and path.replace(root, alike, 1), cure=cure)
+        near = alike and path.replace(root, alike, 1)
+        return Problem(got=path, expected=expected, nearest=near, cure=missing(root))
     return Problem(got=path, expected=expected, cure=_allowing(root))
 
 
