@@ -1,4 +1,4 @@
-"""What `litune trials` prints for programs to read."""
+"""What `litune trials` prints for programs to read, and how `litune list` counts trials."""
 
 import json
 import math
@@ -10,6 +10,7 @@ import pytest
 
 from litune import cli
 from litune.trial import Failure, FailureClass, Job, Outcome, TrialState
+from tests.report.conftest import outcome
 
 
 def strict(word: str) -> Any:
@@ -28,3 +29,19 @@ def test_numbers_that_json_does_not_have_are_text(
     assert cli.main(["trials", str(run), "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out, parse_constant=strict)
     assert [row["history"] for row in rows] == [[[1, 0.5], [2, "-inf"]], [[1, 0.5], [2, "nan"]]]
+
+
+def test_the_list_counts_each_trial_once_those_too_that_have_not_ended(
+    recorded: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ending(job: Job) -> Outcome:
+        paused = Outcome(state=TrialState.PAUSED, history={1: 0.5}, score=0.5)
+        return paused if job.number in (2, 3) else outcome(job)
+
+    run = recorded("halved", 6, "search.algorithm=asha", ending=ending)
+    assert cli.main(["list", str(run.parent)]) == 0
+    head, row = (line.split() for line in capsys.readouterr().out.splitlines())
+    counted = dict(zip(head, row, strict=True))
+    kinds = ("complete", "pruned", "failed", "unended")
+    assert int(counted["unended"]) > 0
+    assert sum(int(counted[kind]) for kind in kinds) == int(counted["trials"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from litune.result import SearchResult
 from tests.in_process import digest_of, litune, search, timeline, trials
 
 RANDOM = "search.algorithm=random"
@@ -92,6 +93,13 @@ def test_a_diverged_trial_replays_bit_equal(tmp_path: Path) -> None:
 def test_the_best_config_trains_to_the_same_score(six: Path, tmp_path: Path) -> None:
     printed = litune("train", "--config-file", str(six / "best.yaml"), f"search.runs={tmp_path}")
     assert repr(max(row["score"] for row in trials(six))) in printed
+
+
+def test_the_best_config_names_its_checkpoint_as_seen_from_its_own_directory(six: Path) -> None:
+    _, line, *_ = litune("best", str(six)).splitlines()
+    named = line.removeprefix("# its checkpoint: ")
+    assert not Path(named).is_absolute()
+    assert six / named == SearchResult(six).best.checkpoint
 
 
 def test_choices_that_are_equal_and_of_different_types_are_told_apart(tmp_path: Path) -> None:

@@ -29,16 +29,18 @@ def list_runs(root: str = "runs") -> int:
     """Print every run under the directory; return the exit code."""
     if root != "runs" and not Path(root).is_dir():
         raise InputError(Problem(where=WHERE, got=root, expected="the directory of the run directories"))
-    table = Table("run", "experiment", "trials", "complete", "pruned", "failed", "best", box=None, pad_edge=False)
+    head = ("run", "experiment", "trials", "complete", "pruned", "failed", "unended", "best")
+    table = Table(*head, box=None, pad_edge=False)
     for path in sorted(Path(root).glob("*/space.json")):
         try:
             config, _, ledger = runs.read(path.parent)
         except LituneError as error:
-            table.add_row(path.parent.name, "unreadable", "", "", "", "", str(error).splitlines()[0])
+            table.add_row(path.parent.name, "unreadable", "", "", "", "", "", str(error).splitlines()[0])
             continue
         rows = list(ledger.rows.values())
         states = [row.state for row in rows]
         counts = [states.count(state) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)]
+        counts.append(len(rows) - sum(counts))  # they run, or wait to be continued
         objective = configs.objective(config)
         board = leaderboard(rows, maximize=objective.maximize)
         best = f"{objective.metric}={brief(board[0].score)}" if board else ""

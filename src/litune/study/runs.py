@@ -28,6 +28,7 @@ from litune.study import database, description
 from litune.study import ledger as ledgers
 from litune.study.ledger import Ledger
 from litune.table import TrialRow
+from litune.training import checkpoints
 from litune.trial import TrialState
 
 OUTCOME = "outcome.json"  # in the directory of a single training: how it ended
@@ -105,5 +106,8 @@ def write_best(directory: Path, config: DictConfig, row: TrialRow, terms: Mappin
     if row.state is TrialState.PRUNED:
         head += f"# after {len(row.history)} validations, where the search left it; this config trains it to its end\n"
     head += f"# {note}\n" if note else ""
+    if checkpoint := checkpoints.of_trial(directory, row):
+        inside = checkpoint.is_relative_to(directory)  # and stays so, wherever the directory is moved
+        head += f"# its checkpoint: {checkpoint.relative_to(directory) if inside else checkpoint}\n"
     path.write_text(head + configs.snapshot(best_config(config, row, terms)))
     return path
