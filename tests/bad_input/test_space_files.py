@@ -43,6 +43,9 @@ CASES = {
         [f"{FILE}:2: model.hidden: got 39.9", "take randint, or quniform with a whole q"]),
     "steps of a half for an argument that is whole": (
         one("model.hidden", "quniform", [1, 3, 0.5]), [f"{FILE}:2: model.hidden: got 2.5; expected int"]),
+    "a nested choice for an argument that is a word": (
+        one("model.act", "choice", [{"_name": "relu"}, {"_name": "tanh"}]),
+        [f"{FILE}:2: model.act: got a section {{_name: ", "expected str; take a choice of words"]),
     "fractions for whole numbers": (one("model.hidden", "randint", [0.5, 9]), ["expected [low, high], whole numbers"]),
     "floats for whole numbers": (one("model.hidden", "randint", [1.0, 9.0]), ["expected [low, high], whole numbers"]),
     "whole numbers beyond all": (one("model.hidden", "randint", [0, 2**60]), ["whole numbers of at most 2**53"]),

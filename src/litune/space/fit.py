@@ -132,7 +132,12 @@ def _between(parameter: Parameter) -> Iterator[float]:
 
 
 def _cured(problem: Problem, params: Mapping[str, Any]) -> Problem:
-    """Return the problem of a fraction from a range for a whole number with its cure."""
+    """Return the problem with its cure: of a fraction from a range for a whole number, of a section for a word."""
+    option = params.get(f"{problem.key}{configs.CHOICE_SUFFIX}")
+    if option is not None and "." not in option:  # a dotted one is a class, of which an object is handed over
+        got = "a section {_name: ..., its params}, as the space has a nested choice"
+        cure = "take a choice of words, and give what belongs to one of them a key of its own"
+        return dataclasses.replace(problem, got=got, cure=cure)
     value = params.get(problem.key)
     if isinstance(value, float) and not value.is_integer() and problem.expected.startswith("int"):
         return dataclasses.replace(problem, cure="take randint, or quniform with a whole q")
