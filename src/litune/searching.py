@@ -124,7 +124,7 @@ def _why(result: SearchResult) -> str:
         said = failed.failure.message.splitlines()[-1].rstrip(".")
         log = directory_in(result.directory, failed.number)
         return f"trial {failed.number} failed first: {failed.failure.kind.value}: {said}; its log is in {log}"
-    if all(row.ended for row in result.rows):
+    if result.rows and all(row.ended for row in result.rows):
         return "all were stopped early"
     return "search.timeout was over before; with more of it the same call continues"
 

@@ -337,6 +337,11 @@ def test_a_search_without_the_time_for_a_trial_raises_and_goes_on_with_more(tmp_
     assert [row.state for row in litune.search(waits, **asked).rows] == [TrialState.COMPLETE] * 2
 
 
+def test_a_search_without_the_time_to_start_a_trial_says_so(tmp_path: Path) -> None:
+    with pytest.raises(litune.LituneError, match=r"no trial was completed; search\.timeout was over before"):
+        litune.search(squared, space={"x": [1, 2]}, backend="local", runs=tmp_path, timeout=1e-9)
+
+
 def test_a_function_that_is_told_to_stop_is_called_again_for_params_tried_before(tmp_path: Path) -> None:
     queue = [{"function.k": k} for k in (1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0)]
     asked: dict[str, Any] = {"space": {"k": list(range(12))}, "algorithm": "random", "pruner": "median", "trials": 11}
