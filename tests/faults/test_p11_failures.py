@@ -38,6 +38,15 @@ def test_a_metric_that_the_first_trial_lacks_ends_the_search_and_the_nearest_is_
     assert [row["failure"]["kind"] for row in trials(tmp_path / "it")] == ["no_metric"] * 9
 
 
+def test_a_first_trial_too_short_to_be_validated_does_not_end_a_search_of_the_length(tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text('{"trainer.max_epochs": {"_type": "choice", "_value": [1, 2]}}')
+    words = [f"search.space={space}", "search.trials=2", "search.algorithm=grid", "search.parallel=1"]
+    done = faulty(tmp_path, None, *words, "trainer.check_val_every_n_epoch=2")
+    assert done.returncode == 0, done.stdout
+    assert [row["state"] for row in trials(tmp_path / "it")] == ["FAILED", "COMPLETE"]
+
+
 def test_failures_that_differ_or_come_later_do_not_end_the_search(tmp_path: Path) -> None:
     with tally("P11", "optuna") as one, one.attempt():
         space = tmp_path / "space.json"

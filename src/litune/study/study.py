@@ -61,7 +61,8 @@ class Study:
         owns_loop = bool(config.get("function"))
         self._duplicates = Duplicates(objective, ledger.rows, owns_loop=owns_loop) if alike else None
         self._dropped: set[int] = set()  # trials whose checkpoints are gone
-        self._hopeless = failures.Hopeless(execution.equal_failures, training=not owns_loop)
+        validated_alike = not owns_loop and not any(name.startswith("trainer.") for name in space.names)
+        self._hopeless = failures.Hopeless(execution.equal_failures, validated_alike=validated_alike)
         # interrupted trials, to be run again under their number
         self._again = deque(number for number, row in sorted(self.rows.items()) if not (row.ended or row.resting))
 
