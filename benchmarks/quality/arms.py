@@ -19,14 +19,14 @@ import optuna
 
 from benchmarks.quality.tables import Task
 from litune.algorithms import asha
-from litune.algorithms.decision import Decision, Run
+from litune.algorithms.decision import Decision, SeenTrial
 from litune.algorithms.thaw import Settings, Thaw
 from litune.space.distributions import distribution
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 logging.getLogger("nni").setLevel(logging.ERROR)
 
-Decide = Callable[[int, list[Run], float], Decision | None]
+Decide = Callable[[int, list[SeenTrial], float], Decision | None]
 
 
 @dataclass(kw_only=True)
@@ -48,24 +48,24 @@ class Trace:
 
 def _legs(task: Task, cap: int, decide: Decide, enough: float = math.inf) -> Trace:
     """Run a search that decides legs, one at a time."""
-    trace, runs, number = Trace(cap=cap), list[Run](), 0
+    trace, trials, number = Trace(cap=cap), list[SeenTrial](), 0
     while True:
         clock = time.process_time()
-        decision = decide(number, runs, cap - len(trace.best))
+        decision = decide(number, trials, cap - len(trace.best))
         trace.cpu.append(time.process_time() - clock)
         number += 1
         assert decision is not None, "no table is used up by 20 trainings"
         if decision.trial is None:
             assert decision.params is not None
-            runs.append(Run(params=task.admit(decision.params, [run.params for run in runs])))
-        place = len(runs) - 1 if decision.trial is None else decision.trial
-        run = runs[place]
-        values = task.curve(run.params)[0]
-        done = trace.see(values[run.reached : decision.until])
+            trials.append(SeenTrial(params=task.admit(decision.params, [trial.params for trial in trials])))
+        place = len(trials) - 1 if decision.trial is None else decision.trial
+        trial = trials[place]
+        values = task.curve(trial.params)[0]
+        done = trace.see(values[trial.reached : decision.until])
         curve = {step: float(values[step - 1]) for step in range(1, decision.until + 1)}
-        runs[place] = Run(params=run.params, curve=curve)
+        trials[place] = SeenTrial(params=trial.params, curve=curve)
         if done or trace.best[-1] >= enough:
-            trace.trials = len(runs)
+            trace.trials = len(trials)
             return trace
 
 
@@ -75,8 +75,8 @@ def thaw(task: Task, seed: int, cap: int, settings: Settings | None = None, enou
 
 
 def promotion_tpe(task: Task, seed: int, cap: int, brackets: int = 1) -> Trace:
-    def decide(number: int, runs: list[Run], left: float) -> Decision:
-        return asha.decide(number, runs, space=task.space, seed=seed, steps=task.steps, brackets=brackets, left=left)
+    def decide(number: int, trials: list[SeenTrial], left: float) -> Decision:
+        return asha.decide(number, trials, space=task.space, seed=seed, steps=task.steps, brackets=brackets, left=left)
 
     return _legs(task, cap, decide)
 

@@ -2,7 +2,7 @@ import math
 import random
 
 from litune.algorithms import asha
-from litune.algorithms.decision import Run
+from litune.algorithms.decision import SeenTrial
 from litune.space.space import Space, loguniform, randint
 
 SPACE = Space.of({"lr": loguniform(1e-4, 1.0), "depth": randint(1, 6)})
@@ -14,59 +14,61 @@ def learn(params, step):
 
 
 def search(seed, budget, brackets=1):
-    runs, made, spent = [], [], 0
+    trials, made, spent = [], [], 0
     while spent < budget:
         decision = asha.decide(
-            len(made), runs, space=SPACE, seed=seed, steps=STEPS, brackets=brackets, left=budget - spent
+            len(made), trials, space=SPACE, seed=seed, steps=STEPS, brackets=brackets, left=budget - spent
         )
         made.append(decision)
         if decision.trial is None:
-            runs.append(Run(params=decision.params))
-        trial = len(runs) - 1 if decision.trial is None else decision.trial
-        spent += decision.until - runs[trial].reached
-        params = runs[trial].params
-        runs[trial] = Run(params=params, curve={step: learn(params, step) for step in range(1, decision.until + 1)})
-    return made, runs, spent
+            trials.append(SeenTrial(params=decision.params))
+        trial = len(trials) - 1 if decision.trial is None else decision.trial
+        spent += decision.until - trials[trial].reached
+        params = trials[trial].params
+        trials[trial] = SeenTrial(
+            params=params, curve={step: learn(params, step) for step in range(1, decision.until + 1)}
+        )
+    return made, trials, spent
 
 
 def test_good_trials_are_promoted_to_the_end_within_the_budget():
-    made, runs, spent = search(0, 6 * STEPS)
+    made, trials, spent = search(0, 6 * STEPS)
     assert spent == 6 * STEPS
     assert search(0, 6 * STEPS)[0] == made
-    full = [run for run in runs if run.reached == STEPS]
+    full = [trial for trial in trials if trial.reached == STEPS]
     assert full
-    assert max(run.best() for run in full) > sorted(run.best() for run in runs)[len(runs) // 2]
+    assert max(trial.best() for trial in full) > sorted(trial.best() for trial in trials)[len(trials) // 2]
 
 
 def test_each_trial_of_each_seed_has_params_of_its_own():
-    rates = [run.params["lr"] for seed in (0, 1) for run in search(seed, 4 * STEPS)[1]]
+    rates = [trial.params["lr"] for seed in (0, 1) for trial in search(seed, 4 * STEPS)[1]]
     assert len(set(rates)) == len(rates)
 
 
 def test_new_params_come_from_where_the_good_ones_of_a_rung_were():
     params = [SPACE.sample(random.Random(number)) for number in range(30)]
-    runs = [Run(params=one, curve={1: learn(one, 1)}) for one in params]
-    fresh = [asha.fresh(number, runs, space=SPACE, seed=0, ladder=[1, 3]) for number in range(10)]
+    trials = [SeenTrial(params=one, curve={1: learn(one, 1)}) for one in params]
+    fresh = [asha.fresh(number, trials, space=SPACE, seed=0, ladder=[1, 3]) for number in range(10)]
     assert sum(learn(one, 1) for one in fresh) / 10 > sum(learn(one, 1) for one in params) / 30
 
 
 def test_params_whose_value_is_no_number_count_as_failed():
     rng = random.Random(0)
     params = [SPACE.sample(rng) for _ in range(30)]
-    good = [Run(params=one, curve={1: learn(one, 1)}) for one in params]
-    bad = [Run(params=one, curve={1: math.nan} if one["depth"] > 2 else {1: learn(one, 1)}) for one in params]
-    failed = [Run(params=one.params, curve=one.curve, over=one.diverged) for one in bad]
-    fresh = [asha.fresh(50, runs, space=SPACE, seed=0, ladder=[1, 3]) for runs in (good, bad, failed)]
+    good = [SeenTrial(params=one, curve={1: learn(one, 1)}) for one in params]
+    bad = [SeenTrial(params=one, curve={1: math.nan} if one["depth"] > 2 else {1: learn(one, 1)}) for one in params]
+    failed = [SeenTrial(params=one.params, curve=one.curve, over=one.diverged) for one in bad]
+    fresh = [asha.fresh(50, trials, space=SPACE, seed=0, ladder=[1, 3]) for trials in (good, bad, failed)]
     assert fresh[0] != fresh[1] == fresh[2]
 
 
 def test_params_on_their_way_are_known_to_what_chooses_new_ones():
     params = [SPACE.sample(random.Random(number)) for number in range(30)]
-    seen = [Run(params=one, curve={1: learn(one, 1)}) for one in params[:20]]
-    out = [Run(params=one, until=1) for one in params[20:]]
+    seen = [SeenTrial(params=one, curve={1: learn(one, 1)}) for one in params[:20]]
+    out = [SeenTrial(params=one, until=1) for one in params[20:]]
     alone, beside = (
-        [asha.fresh(number, runs, space=SPACE, seed=0, ladder=[1, 3]) for number in range(5)]
-        for runs in (seen, seen + out)
+        [asha.fresh(number, trials, space=SPACE, seed=0, ladder=[1, 3]) for number in range(5)]
+        for trials in (seen, seen + out)
     )
     assert alone != beside
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from litune.algorithms import asha
-from litune.algorithms.decision import Decision, Run
+from litune.algorithms.decision import Decision, SeenTrial
 from litune.algorithms.plan import Legs, WholeTrials
 from litune.algorithms.suggest import Suggester
 from litune.algorithms.thaw import Thaw
@@ -22,11 +22,11 @@ SPACE = Space.of({"x": uniform(0, 1)})
 FEW = Space.of({"x": randint(0, 5), "y": choice(0, 0.5)})
 
 
-def patient(number: int, runs: list[Run], left: float) -> Decision | None:
+def patient(number: int, trials: list[SeenTrial], left: float) -> Decision | None:
     """Decide on nothing, often, while there is something to wait for."""
-    if number % 7 in (3, 4, 5) and any(run.until for run in runs):
+    if number % 7 in (3, 4, 5) and any(trial.until for trial in trials):
         return None
-    return asha.decide(number, runs, left, space=SPACE, seed=1, steps=STEPS)
+    return asha.decide(number, trials, left, space=SPACE, seed=1, steps=STEPS)
 
 
 ALGORITHMS = {
@@ -95,8 +95,8 @@ def test_the_order_in_which_legs_end_the_workers_and_an_interruption_change_noth
 def test_legs_of_one_step_are_seen_like_trials_in_one_go(lag: int) -> None:
     seen = []
 
-    def decide(number, runs, left):
-        seen.append([index for index, run in enumerate(runs) if run.curve or run.over])
+    def decide(number, trials, left):
+        seen.append([index for index, trial in enumerate(trials) if trial.curve or trial.over])
         return Decision(trial=None, params={"x": number}, until=1, why="")
 
     walk(lambda: decide, workers=1, lag=lag, total=10)
@@ -106,8 +106,8 @@ def test_legs_of_one_step_are_seen_like_trials_in_one_go(lag: int) -> None:
 def test_after_a_decision_on_nothing_the_next_one_sees_one_trial_more() -> None:
     seen = []
 
-    def decide(number, runs, left):
-        seen.append([index for index, run in enumerate(runs) if run.curve or run.over])
+    def decide(number, trials, left):
+        seen.append([index for index, trial in enumerate(trials) if trial.curve or trial.over])
         return None if number in (3, 4, 5) else Decision(trial=None, params={"x": number}, until=1, why="")
 
     walk(lambda: decide, workers=4, lag=4, total=4)
@@ -117,9 +117,9 @@ def test_after_a_decision_on_nothing_the_next_one_sees_one_trial_more() -> None:
 def test_of_a_trial_that_goes_on_what_it_had_before_is_seen() -> None:
     seen = []
 
-    def decide(number, runs, left):
-        seen.append([(dict(run.curve), run.until) for run in runs])
-        return Decision(trial=0 if runs else None, params=None if runs else {"x": 1}, until=number + 1, why="")
+    def decide(number, trials, left):
+        seen.append([(dict(trial.curve), trial.until) for trial in trials])
+        return Decision(trial=0 if trials else None, params=None if trials else {"x": 1}, until=number + 1, why="")
 
     walk(lambda: decide, workers=1, lag=1, total=3)
     assert seen == [[], [({1: 0.0}, 0)], [({1: 0.0, 2: 0.5}, 0)]]
@@ -128,8 +128,8 @@ def test_of_a_trial_that_goes_on_what_it_had_before_is_seen() -> None:
 def test_of_a_leg_that_may_not_be_seen_yet_its_end_is_known_and_no_value() -> None:
     seen = []
 
-    def decide(number, runs, left):
-        seen.append([(list(run.curve), run.until) for run in runs[:1]])
+    def decide(number, trials, left):
+        seen.append([(list(trial.curve), trial.until) for trial in trials[:1]])
         going_on = number == 3
         return Decision(trial=0 if going_on else None, params={"x": number}, until=3 if going_on else 1, why="")
 
@@ -138,7 +138,7 @@ def test_of_a_leg_that_may_not_be_seen_yet_its_end_is_known_and_no_value() -> No
 
 
 def test_the_first_trials_have_the_params_of_the_queue() -> None:
-    def decide(number, runs, left):
+    def decide(number, trials, left):
         return Decision(trial=None, params={"x": number}, until=1, why="")
 
     _, rows, _ = walk(lambda: decide, workers=1, total=4, queue=[{"x": 0.25}, {"x": 0.5}])
@@ -146,8 +146,8 @@ def test_the_first_trials_have_the_params_of_the_queue() -> None:
 
 
 def test_what_is_better_is_larger_to_an_algorithm_whatever_the_mode() -> None:
-    def decide(number, runs, left):
-        seen.extend(run.best() for run in runs)
+    def decide(number, trials, left):
+        seen.extend(trial.best() for trial in trials)
         return Decision(trial=None, params={"x": 3}, until=1, why="")
 
     for maximize in (True, False):
@@ -157,7 +157,7 @@ def test_what_is_better_is_larger_to_an_algorithm_whatever_the_mode() -> None:
 
 
 def test_a_trial_costs_a_step_at_least_and_one_that_ended_by_itself_those_that_it_took() -> None:
-    def decide(number, runs, left):
+    def decide(number, trials, left):
         lefts.append(left)
         return Decision(trial=None, params={"x": 0}, until=STEPS, why="")
 

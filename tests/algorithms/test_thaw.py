@@ -7,7 +7,7 @@ from threadpoolctl import ThreadpoolController
 
 from litune.algorithms import curves
 from litune.algorithms.curves import Points
-from litune.algorithms.decision import Run
+from litune.algorithms.decision import SeenTrial
 from litune.algorithms.features import Features
 from litune.algorithms.promotion import promote, rungs, scores_at_depth
 from litune.algorithms.thaw import Thaw
@@ -25,93 +25,95 @@ def learn(params, step):
 
 def search(thaw, budget, learn=learn, workers=1):
     """Spend a budget of epochs; with several workers a leg's results show `workers` decisions later."""
-    runs, flying, made, spent = [], [], [], 0
+    trials, flying, made, spent = [], [], [], 0
     while spent < budget:
-        decision = thaw.decide(len(made), runs, budget - spent)
+        decision = thaw.decide(len(made), trials, budget - spent)
         if decision is None and not flying:
             break
         if decision is not None:
             made.append(decision)
-            spent += begin(decision, runs, flying)
+            spent += begin(decision, trials, flying)
         if len(flying) == workers or decision is None:
-            end(runs, flying.pop(0), learn)
-    return made, runs
+            end(trials, flying.pop(0), learn)
+    return made, trials
 
 
-def begin(decision, runs, flying):
+def begin(decision, trials, flying):
     assert decision.trial not in flying
     if decision.trial is None:
-        runs.append(Run(params=dict(reversed(decision.params.items()))))  # a ledger keeps them in no order
-    trial = len(runs) - 1 if decision.trial is None else decision.trial
-    run = runs[trial]
-    runs[trial] = Run(params=run.params, curve=run.curve, until=decision.until)
+        trials.append(SeenTrial(params=dict(reversed(decision.params.items()))))  # a ledger keeps them in no order
+    trial = len(trials) - 1 if decision.trial is None else decision.trial
+    seen = trials[trial]
+    trials[trial] = SeenTrial(params=seen.params, curve=seen.curve, until=decision.until)
     flying.append(trial)
-    return decision.until - run.reached
+    return decision.until - seen.reached
 
 
-def end(runs, trial, learn):
-    run = runs[trial]
-    curve = {step: learn(run.params, step) for step in range(1, run.until + 1)}
-    runs[trial] = Run(params=run.params, curve=curve)
+def end(trials, trial, learn):
+    seen = trials[trial]
+    curve = {step: learn(seen.params, step) for step in range(1, seen.until + 1)}
+    trials[trial] = SeenTrial(params=seen.params, curve=curve)
 
 
 def test_a_search_finds_the_best_region_with_a_few_trainings():
     best = []
     for seed in range(3):
-        _, runs = search(Thaw(SPACE, seed=seed, steps=STEPS), 6 * STEPS)
-        best.append(max(run.best() for run in runs))
+        _, trials = search(Thaw(SPACE, seed=seed, steps=STEPS), 6 * STEPS)
+        best.append(max(trial.best() for trial in trials))
     assert min(best) > -0.5, best
 
 
 def test_the_same_seed_and_trials_give_the_same_decision_whoever_asks():
-    made, runs = search(Thaw(SPACE, seed=3, steps=STEPS), 4 * STEPS)
+    made, trials = search(Thaw(SPACE, seed=3, steps=STEPS), 4 * STEPS)
     again, _ = search(Thaw(SPACE, seed=3, steps=STEPS), 4 * STEPS)
     assert made == again
-    fresh = Thaw(SPACE, seed=3, steps=STEPS).decide(len(made), runs)
-    assert fresh == Thaw(SPACE, seed=3, steps=STEPS).decide(len(made), runs)
+    fresh = Thaw(SPACE, seed=3, steps=STEPS).decide(len(made), trials)
+    assert fresh == Thaw(SPACE, seed=3, steps=STEPS).decide(len(made), trials)
     assert fresh.until >= 1
     other, _ = search(Thaw(SPACE, seed=4, steps=STEPS), 4 * STEPS)
     assert other != made
 
 
 def test_it_continues_good_trials_and_leaves_bad_ones():
-    made, runs = search(Thaw(SPACE, seed=0, steps=STEPS), 6 * STEPS)
-    far = [run for run in runs if run.reached >= STEPS // 2]
-    short = [run for run in runs if run.reached <= 2]
+    made, trials = search(Thaw(SPACE, seed=0, steps=STEPS), 6 * STEPS)
+    far = [trial for trial in trials if trial.reached >= STEPS // 2]
+    short = [trial for trial in trials if trial.reached <= 2]
     assert {decision.why for decision in made} == {"design", "screening", "model", "promotion"}
     assert far
     assert short
-    assert np.median([learn(run.params, STEPS) for run in far]) > np.median([learn(run.params, STEPS) for run in short])
+    assert np.median([learn(trial.params, STEPS) for trial in far]) > np.median(
+        [learn(trial.params, STEPS) for trial in short]
+    )
 
 
 def test_no_params_are_tried_twice_even_in_a_small_space():
     space = Space.of({"depth": randint(0, 4), "act": choice("a", "b", "c")})
-    _, runs = search(Thaw(space, seed=0, steps=4), 99, learn=lambda params, step: params["depth"] + step / 10)
-    params = [tuple(run.params.items()) for run in runs]
+    _, trials = search(Thaw(space, seed=0, steps=4), 99, learn=lambda params, step: params["depth"] + step / 10)
+    params = [tuple(trial.params.items()) for trial in trials]
     assert len(set(params)) == len(params) == 12
-    assert all(run.reached == 4 for run in runs), "with budget left, what is left to continue is continued"
+    assert all(trial.reached == 4 for trial in trials), "with budget left, what is left to continue is continued"
 
 
 def test_a_space_of_many_params_is_used_up_like_a_small_one():
     space = Space.of({"x": randint(0, 1200)})
     points = [space.grid(place) for place in range(1200)]
-    runs = [Run(params=params, curve={1: 0.001 * params["x"]} if params["x"] < 3 else {}) for params in points]
-    decisions = [Thaw(space, seed=7, steps=5).decide(number, runs[:-1]) for number in range(12)]
+    trials = [SeenTrial(params=params, curve={1: 0.001 * params["x"]} if params["x"] < 3 else {}) for params in points]
+    decisions = [Thaw(space, seed=7, steps=5).decide(number, trials[:-1]) for number in range(12)]
     started = [decision.params for decision in decisions if decision.trial is None]
     assert started == [points[-1]] * len(started)
     assert started
-    assert {Thaw(space, seed=7, steps=5).decide(number, runs).trial for number in range(12)} <= {0, 1, 2}
-    over = [Run(params=run.params, curve=run.curve, over=True) for run in runs]
+    assert {Thaw(space, seed=7, steps=5).decide(number, trials).trial for number in range(12)} <= {0, 1, 2}
+    over = [SeenTrial(params=trial.params, curve=trial.curve, over=True) for trial in trials]
     assert Thaw(space, seed=7, steps=5).decide(0, over) is None
 
 
 def test_a_space_of_few_params_whose_number_is_not_known_is_used_up_too():
     space = Space.of({"x": qnormal(2, 0.5, 1)})
-    runs = []
-    while (decision := Thaw(space, seed=1, steps=1).decide(len(runs), runs)) is not None:
-        runs.append(Run(params=decision.params, curve={1: decision.params["x"]}))
-    assert {1, 2, 3} <= {run.params["x"] for run in runs}
-    assert len({run.params["x"] for run in runs}) == len(runs)
+    trials = []
+    while (decision := Thaw(space, seed=1, steps=1).decide(len(trials), trials)) is not None:
+        trials.append(SeenTrial(params=decision.params, curve={1: decision.params["x"]}))
+    assert {1, 2, 3} <= {trial.params["x"] for trial in trials}
+    assert len({trial.params["x"] for trial in trials}) == len(trials)
 
 
 def test_in_a_wide_space_new_trials_come_mostly_from_the_region_that_is_good():
@@ -146,8 +148,8 @@ def test_nothing_is_screened_while_less_than_a_training_is_left():
 
 
 def test_trials_in_flight_are_not_continued_and_new_trials_keep_clear_of_them():
-    made, runs = search(Thaw(SPACE, seed=1, steps=STEPS), 6 * STEPS, workers=8)
-    assert len({tuple(run.params.items()) for run in runs}) == len(runs)
+    made, trials = search(Thaw(SPACE, seed=1, steps=STEPS), 6 * STEPS, workers=8)
+    assert len({tuple(trial.params.items()) for trial in trials}) == len(trials)
     started = [decision for decision in made if decision.trial is not None]
     assert started
 
@@ -156,22 +158,22 @@ def test_diverged_and_failed_trials_are_left_alone_and_the_search_goes_on():
     def learn_or_break(params, step):
         return math.nan if params["lr"] > 0.1 else learn(params, step)
 
-    _, runs = search(Thaw(SPACE, seed=0, steps=STEPS), 5 * STEPS, learn=learn_or_break)
-    broken = [run for run in runs if run.params["lr"] > 0.1]
+    _, trials = search(Thaw(SPACE, seed=0, steps=STEPS), 5 * STEPS, learn=learn_or_break)
+    broken = [trial for trial in trials if trial.params["lr"] > 0.1]
     assert broken
-    assert all(run.reached == 1 for run in broken)
-    assert max(run.best() for run in runs) > -1.5
+    assert all(trial.reached == 1 for trial in broken)
+    assert max(trial.best() for trial in trials) > -1.5
 
-    runs = [Run(params=SPACE.sample(random.Random(n)), curve={1: float(n)}, over=True) for n in range(6)]
+    trials = [SeenTrial(params=SPACE.sample(random.Random(n)), curve={1: float(n)}, over=True) for n in range(6)]
     for number in range(20):
-        assert Thaw(SPACE, seed=0, steps=STEPS).decide(number, runs).trial is None
+        assert Thaw(SPACE, seed=0, steps=STEPS).decide(number, trials).trial is None
 
 
 @pytest.mark.parametrize("value", [math.nan, 1.0, math.inf, -math.inf])
 def test_with_all_curves_broken_or_equal_the_budget_is_spent_and_none_that_is_broken_goes_on(value):
-    _, runs = search(Thaw(SPACE, seed=0, steps=5), 40, learn=lambda params, step: value)
-    assert sum(run.reached for run in runs) == 40
-    assert (max(run.reached for run in runs) > 1) == math.isfinite(value)
+    _, trials = search(Thaw(SPACE, seed=0, steps=5), 40, learn=lambda params, step: value)
+    assert sum(trial.reached for trial in trials) == 40
+    assert (max(trial.reached for trial in trials) > 1) == math.isfinite(value)
 
 
 def test_the_middle_of_the_space_comes_first():
@@ -188,14 +190,14 @@ def test_the_first_trials_fill_the_space_evenly(seed):
 
 def test_new_trials_come_from_the_candidates_while_there_are_any():
     candidates = [{"lr": lr, "depth": 3, "act": "gelu"} for lr in np.logspace(-4, 0, 60)]
-    _, runs = search(Thaw(SPACE, seed=0, steps=STEPS, candidates=candidates), 4 * STEPS)
-    assert all(run.params in candidates for run in runs)
+    _, trials = search(Thaw(SPACE, seed=0, steps=STEPS, candidates=candidates), 4 * STEPS)
+    assert all(trial.params in candidates for trial in trials)
 
 
 def test_a_leg_never_goes_past_the_training_or_the_budget():
-    made, runs = search(Thaw(SPACE, seed=0, steps=STEPS), 3 * STEPS)
+    made, trials = search(Thaw(SPACE, seed=0, steps=STEPS), 3 * STEPS)
     assert max(decision.until for decision in made) <= STEPS
-    assert sum(run.reached for run in runs) == 3 * STEPS
+    assert sum(trial.reached for trial in trials) == 3 * STEPS
 
 
 def test_nested_choices_have_features_only_where_they_are_active():
@@ -211,38 +213,42 @@ def test_nested_choices_have_features_only_where_they_are_active():
     params = features.params(np.array([0.1, 0.8, 0.3]))
     assert features.of(params) == pytest.approx(sgd[1])
     score = {"sgd": lambda params: params["opt.momentum"], "adam": lambda params: 0.5}
-    _, runs = search(
+    _, trials = search(
         Thaw(space, seed=0, steps=9), 90, learn=lambda params, step: score[params["opt._name"]](params) - 1 / step
     )
-    assert max(run.best() for run in runs) > 0.6
+    assert max(trial.best() for trial in trials) > 0.6
 
 
 def test_rungs_are_thirds_down_to_one_and_promotion_takes_the_best_third():
     ladder = rungs(27)
     assert ladder == [1, 3, 9, 27]
     assert [rungs(steps) for steps in (1, 5, 100)] == [[1], [1, 2, 5], [1, 4, 11, 33, 100]]
-    runs = [Run(params={}, curve={1: float(value)}) for value in (1, 5, 3, 4, 2, 0)]
-    assert promote(runs, ladder) == (1, 3)
-    runs[1] = Run(params={}, curve={1: 5.0}, until=3)
-    assert promote(runs, ladder) == (3, 3)
-    assert promote(runs[:2], ladder) is None
-    assert promote(runs[:5], ladder) is None  # a third of five is one, which is on its way
-    failed = Run(params={}, over=True)
-    assert promote([runs[0], runs[2], failed], ladder) == (1, 3)  # it counts among the others
-    assert promote([runs[0], runs[0], failed], ladder) == (0, 3)  # of equals the first
+    trials = [SeenTrial(params={}, curve={1: float(value)}) for value in (1, 5, 3, 4, 2, 0)]
+    assert promote(trials, ladder) == (1, 3)
+    trials[1] = SeenTrial(params={}, curve={1: 5.0}, until=3)
+    assert promote(trials, ladder) == (3, 3)
+    assert promote(trials[:2], ladder) is None
+    assert promote(trials[:5], ladder) is None  # a third of five is one, which is on its way
+    failed = SeenTrial(params={}, over=True)
+    assert promote([trials[0], trials[2], failed], ladder) == (1, 3)  # it counts among the others
+    assert promote([trials[0], trials[0], failed], ladder) == (0, 3)  # of equals the first
 
 
 def test_promotion_ranks_by_what_was_reached_at_the_rung_and_takes_the_deepest_one_first():
-    later = Run(params={}, curve={1: 0.0, 2: 9.0})
-    first = Run(params={}, curve={1: 1.0})
-    assert promote([later, first, Run(params={}, curve={1: -1.0})], [1, 3, 9]) == (1, 3)
-    deep = [Run(params={}, curve={1: float(value), 3: float(value)}) for value in (0, 1, 2)]
-    assert promote([*[Run(params={}, curve={1: 5.0})] * 3, *deep], [1, 3, 9]) == (5, 9)
-    assert promote([Run(params={}, curve={1: math.nan, 2: 1.0})] * 3, [1, 3, 9]) is None
-    runs = [Run(params={}, curve={1: 1.0, 2: 2.0}), Run(params={}, curve={1: 1.0, 3: 3.0}), Run(params={}, until=1)]
-    assert scores_at_depth(runs, [1, 3], 2) == [1.0, 1.0, None]
-    assert scores_at_depth(runs, [1, 3], 1) == [None, 3.0, None]
-    assert scores_at_depth(runs, [1, 3], 3) == [2.0, 3.0, None]
+    later = SeenTrial(params={}, curve={1: 0.0, 2: 9.0})
+    first = SeenTrial(params={}, curve={1: 1.0})
+    assert promote([later, first, SeenTrial(params={}, curve={1: -1.0})], [1, 3, 9]) == (1, 3)
+    deep = [SeenTrial(params={}, curve={1: float(value), 3: float(value)}) for value in (0, 1, 2)]
+    assert promote([*[SeenTrial(params={}, curve={1: 5.0})] * 3, *deep], [1, 3, 9]) == (5, 9)
+    assert promote([SeenTrial(params={}, curve={1: math.nan, 2: 1.0})] * 3, [1, 3, 9]) is None
+    trials = [
+        SeenTrial(params={}, curve={1: 1.0, 2: 2.0}),
+        SeenTrial(params={}, curve={1: 1.0, 3: 3.0}),
+        SeenTrial(params={}, until=1),
+    ]
+    assert scores_at_depth(trials, [1, 3], 2) == [1.0, 1.0, None]
+    assert scores_at_depth(trials, [1, 3], 1) == [None, 3.0, None]
+    assert scores_at_depth(trials, [1, 3], 3) == [2.0, 3.0, None]
 
 
 def test_the_process_learns_a_curve_and_is_less_sure_away_from_it():

@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState as OptunaState
 
-from litune.algorithms.decision import Decision, Run
+from litune.algorithms.decision import Decision, SeenTrial
 from litune.algorithms.promotion import REDUCTION_FACTOR, promote, rungs, scores_at_depth
 from litune.seeds import stream
 from litune.space.distributions import distribution, drawn
@@ -40,33 +40,42 @@ def bracket_of(number: int, brackets: int) -> int:
 
 
 def decide(
-    number: int, runs: Sequence[Run], left: float = math.inf, *, space: Space, seed: int, steps: int, brackets: int = 1
+    number: int,
+    trials: Sequence[SeenTrial],
+    left: float = math.inf,
+    *,
+    space: Space,
+    seed: int,
+    steps: int,
+    brackets: int = 1,
 ) -> Decision:
     """Return decision `number` of ASHA (one bracket) or Hyperband (several), with `left` steps to spend."""
     ladder = rungs(steps)
     brackets = min(brackets, len(ladder))
     for bracket in range(brackets):
-        own = [index for index in range(len(runs)) if bracket_of(index, brackets) == bracket]
-        risen = promote([runs[index] for index in own], ladder[bracket:])
+        own = [index for index in range(len(trials)) if bracket_of(index, brackets) == bracket]
+        risen = promote([trials[index] for index in own], ladder[bracket:])
         if risen is not None:
             trial, rung = own[risen[0]], risen[1]
-            until = int(min(rung, runs[trial].reached + max(left, 1)))
+            until = int(min(rung, trials[trial].reached + max(left, 1)))
             return Decision(trial=trial, params=None, until=until, why="promotion")
-    params = fresh(number, runs, space=space, seed=seed, ladder=ladder)
-    until = int(max(1, min(ladder[bracket_of(len(runs), brackets)], left)))
+    params = fresh(number, trials, space=space, seed=seed, ladder=ladder)
+    until = int(max(1, min(ladder[bracket_of(len(trials), brackets)], left)))
     return Decision(trial=None, params=params, until=until, why="new")
 
 
-def fresh(number: int, runs: Sequence[Run], *, space: Space, seed: int, ladder: Sequence[int]) -> Mapping[str, Any]:
+def fresh(
+    number: int, trials: Sequence[SeenTrial], *, space: Space, seed: int, ladder: Sequence[int]
+) -> Mapping[str, Any]:
     """Return new params from TPE, fitted at the deepest rung that enough trials have reached."""
     sampler = optuna.samplers.TPESampler(
         seed=stream(seed, number), multivariate=True, group=space.conditional, constant_liar=True
     )
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    for run, score in zip(runs, scores_at_depth(runs, ladder, _ENOUGH), strict=True):
-        latents = space.encode(run.params)
-        worst = run.over or (score is not None and not math.isfinite(score))
-        if score is None and not run.until and not worst:
+    for trial, score in zip(trials, scores_at_depth(trials, ladder, _ENOUGH), strict=True):
+        latents = space.encode(trial.params)
+        worst = trial.over or (score is not None and not math.isfinite(score))
+        if score is None and not trial.until and not worst:
             continue
         known = score is not None and math.isfinite(score)
         state = OptunaState.COMPLETE if known else OptunaState.FAIL if worst else OptunaState.RUNNING

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class SeenTrial:
     """A trial as a decision may see it.
 
     curve  step -> value, larger is better whatever the objective's mode; NaN and infinities count as worst

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from litune.algorithms.curves import Array
-from litune.algorithms.decision import Run
+from litune.algorithms.decision import SeenTrial
 
 Indices = NDArray[np.int64]
 
 
-def observations(runs: Sequence[Run]) -> tuple[Indices, Indices, Array]:
+def observations(trials: Sequence[SeenTrial]) -> tuple[Indices, Indices, Array]:
     """Return (trial, step, value) of every value seen, in order."""
-    table = [(index, step, value) for index, run in enumerate(runs) for step, value in sorted(run.curve.items())]
+    table = [(index, step, value) for index, one in enumerate(trials) for step, value in sorted(one.curve.items())]
     trial, step, value = zip(*table, strict=True)
     return np.array(trial), np.array(step), np.array(value, dtype=float)
 

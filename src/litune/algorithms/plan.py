@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from litune.algorithms.decision import Decision, Run
+from litune.algorithms.decision import Decision, SeenTrial
 from litune.algorithms.suggest import Suggester
 from litune.table import TrialRow
 from litune.trial import TrialState
 
 Rows = Mapping[int, TrialRow]
-Decide = Callable[[int, Sequence[Run], float], Decision | None]  # number, the trials so far, steps left to spend
+Decide = Callable[[int, Sequence[SeenTrial], float], Decision | None]  # number, the trials so far, steps left to spend
 
 
 class Plan(Protocol):
@@ -77,7 +77,7 @@ class WholeTrials:
 
 
 class Legs:
-    """Trials in legs, by an algorithm that decides on Runs (`decide`). `queue` holds the params of the first trials.
+    """Trials in legs, by what an algorithm decides (`decide`). `queue` holds the params of the first trials.
 
     When a leg's result may be seen is told by a clock of steps: each decision advances it by the length of its leg, and
     the result of a leg of n steps, decided at t, is seen from t + lag * n on. That is about when it ends if `lag`
@@ -107,7 +107,7 @@ class Legs:
         self._unseen: dict[int, int] = {}  # decision -> when on that clock its result is seen
         self._walk(rows)
         self._ahead: Decision | None = None
-        self._seen: dict[int, tuple[TrialRow, bool, Run]] = {}
+        self._seen: dict[int, tuple[TrialRow, bool, SeenTrial]] = {}
 
     def prepare(self, rows: Rows) -> None:
         """Decide on the next leg, if that may be done by now."""
@@ -136,10 +136,11 @@ class Legs:
         while self._ahead is None and not any(self._flying(rows, number) for number in self._due()):
             for number in self._due():
                 del self._unseen[number]
-            runs = [self._run(rows[number]) for number in range(len(rows))]
-            left = self.total - sum(_cost(run.until or len(rows[number].history)) for number, run in enumerate(runs))
-            self._ahead = self._decide(self._number, runs, left) if left > 0 else None
-            if self._ahead is None and not any(run.until for run in runs):
+            trials = [self._as_seen(rows[number]) for number in range(len(rows))]
+            spent = sum(_cost(trial.until or len(rows[number].history)) for number, trial in enumerate(trials))
+            left = self.total - spent
+            self._ahead = self._decide(self._number, trials, left) if left > 0 else None
+            if self._ahead is None and not any(trial.until for trial in trials):
                 return None
             if self._ahead is None:
                 self._passed_over()
@@ -181,7 +182,7 @@ class Legs:
     def _out(row: TrialRow) -> bool:
         return not (row.ended or row.resting)
 
-    def _run(self, row: TrialRow) -> Run:
+    def _as_seen(self, row: TrialRow) -> SeenTrial:
         """Return the trial as the next decision may see it; the same one while nothing has changed about it."""
         seen = row.legs[-1].decision not in self._unseen
         held = self._seen.get(row.number)
@@ -189,17 +190,17 @@ class Legs:
             held = self._seen[row.number] = row, seen, self._known(row) if seen else self._pending(row)
         return held[2]
 
-    def _pending(self, row: TrialRow) -> Run:
+    def _pending(self, row: TrialRow) -> SeenTrial:
         """Return a trial whose last leg's result may not be seen yet, whether or not it is there."""
         before = row.legs[-2].until if len(row.legs) > 1 else 0
-        return Run(params=row.params, curve=self._curve(row, before), until=row.legs[-1].until)
+        return SeenTrial(params=row.params, curve=self._curve(row, before), until=row.legs[-1].until)
 
-    def _known(self, row: TrialRow) -> Run:
+    def _known(self, row: TrialRow) -> SeenTrial:
         curve = self._curve(row, self._steps)
         if row.state is TrialState.COMPLETE and curve:  # one that ended by itself stays where it is
             reached = max(curve)
             curve |= dict.fromkeys(range(reached + 1, self._steps + 1), curve[reached])
-        return Run(params=row.params, curve=curve, over=row.state is TrialState.FAILED)
+        return SeenTrial(params=row.params, curve=curve, over=row.state is TrialState.FAILED)
 
     def _curve(self, row: TrialRow, until: int) -> dict[int, float]:
         return {step: self._sign * value for step, value in row.history.items() if step <= until}

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from litune.algorithms.decision import Run
+from litune.algorithms.decision import SeenTrial
 
 REDUCTION_FACTOR = 3
 
@@ -23,21 +23,21 @@ def rungs(steps: int) -> list[int]:
     return found[::-1]
 
 
-def promote(runs: Sequence[Run], ladder: Sequence[int]) -> tuple[int, int] | None:
+def promote(trials: Sequence[SeenTrial], ladder: Sequence[int]) -> tuple[int, int] | None:
     """Return (trial, rung to go to) of the best trial to continue, from the deepest rung that has one; or None."""
     for rung, higher in reversed(list(itertools.pairwise(ladder))):
-        there = [index for index, run in enumerate(runs) if run.reached >= rung or run.over]
-        ranked = sorted(there, key=lambda index: (-runs[index].best(rung), index))
+        there = [index for index, trial in enumerate(trials) if trial.reached >= rung or trial.over]
+        ranked = sorted(there, key=lambda index: (-trials[index].best(rung), index))
         for index in ranked[: len(ranked) // REDUCTION_FACTOR]:
-            run = runs[index]
-            if run.open(ladder[-1]) and run.reached < higher and math.isfinite(run.best(rung)):
+            trial = trials[index]
+            if trial.open(ladder[-1]) and trial.reached < higher and math.isfinite(trial.best(rung)):
                 return index, higher
     return None
 
 
-def scores_at_depth(runs: Sequence[Run], ladder: Sequence[int], enough: int) -> list[float | None]:
+def scores_at_depth(trials: Sequence[SeenTrial], ladder: Sequence[int], enough: int) -> list[float | None]:
     """Return each trial's best value up to the deepest rung that `enough` trials have reached; None below it."""
     for rung in reversed(ladder):
-        if sum(run.reached >= rung for run in runs) >= enough:
-            return [run.best(rung) if run.reached >= rung else None for run in runs]
-    return [run.best() if run.curve else None for run in runs]
+        if sum(trial.reached >= rung for trial in trials) >= enough:
+            return [trial.best(rung) if trial.reached >= rung else None for trial in trials]
+    return [trial.best() if trial.curve else None for trial in trials]

@@ -26,7 +26,7 @@ from litune import blas
 from litune.algorithms import curves
 from litune.algorithms.candidates import Batch, Candidates, Listed, Sampled, evenly, key_of
 from litune.algorithms.curves import Array, Points
-from litune.algorithms.decision import Decision, Run
+from litune.algorithms.decision import Decision, SeenTrial
 from litune.algorithms.features import Features
 from litune.algorithms.observed import Indices, normal_scores, observations, thinned
 from litune.algorithms.promotion import promote, rungs
@@ -110,51 +110,53 @@ class Thaw:
         else:
             self._candidates = Listed(self._features, candidates)
 
-    def decide(self, number: int, runs: Sequence[Run], left: float = math.inf) -> Decision | None:
+    def decide(self, number: int, trials: Sequence[SeenTrial], left: float = math.inf) -> Decision | None:
         """Return decision `number`, given every trial so far in order, with `left` steps to spend.
 
         None: every candidate has been tried, and no trial can be continued now.
         """
         rng = np.random.default_rng(stream(self.seed, number))
         settings = self.settings
-        taken = {key_of(run.params) for run in runs}
-        seen = sum(1 for run in runs if run.curve)
-        if len(runs) < settings.design or seen < 2:
-            point = evenly(len(runs), self._features.drawn, self.seed)
+        taken = {key_of(trial.params) for trial in trials}
+        seen = sum(1 for trial in trials if trial.curve)
+        if len(trials) < settings.design or seen < 2:
+            point = evenly(len(trials), self._features.drawn, self.seed)
             if (params := self._candidates.nearest(point, taken, rng)) is not None:
                 return self._begin(params, left, "design")
             if not seen:
                 return None
         coin = rng.random()
-        if coin < settings.share and (risen := promote(runs, self._ladder)) is not None:
+        if coin < settings.share and (risen := promote(trials, self._ladder)) is not None:
             index, rung = risen
-            return self._go_on(index, runs, left, "promotion", rung)
+            return self._go_on(index, trials, left, "promotion", rung)
         with blas.limit(1):
-            belief = self._fitted(rng, runs)
+            belief = self._fitted(rng, trials)
             if coin >= 1.0 - settings.screening and left >= settings.ending * self.steps:
                 batch = self._candidates.anywhere(settings.screened, taken, rng)
                 if (params := self._screened(rng, batch, belief.predict)) is not None:
                     return self._begin(params, left, "screening")
             near = int(settings.fresh * settings.near)
-            batch = self._candidates.around(_leaders(runs, belief), settings.fresh, near, taken, rng)
-            return self._likeliest(rng, runs, left, belief, batch)
+            batch = self._candidates.around(_leaders(trials, belief), settings.fresh, near, taken, rng)
+            return self._likeliest(rng, trials, left, belief, batch)
 
     def _begin(self, params: Mapping[str, Any], left: float, why: str) -> Decision:
         until = int(max(1, min(self.settings.first, self.steps, left)))
         return Decision(trial=None, params=params, until=until, why=why)
 
-    def _go_on(self, index: int, runs: Sequence[Run], left: float, why: str, until: int | None = None) -> Decision:
-        reached = runs[index].reached
+    def _go_on(
+        self, index: int, trials: Sequence[SeenTrial], left: float, why: str, until: int | None = None
+    ) -> Decision:
+        reached = trials[index].reached
         grown = max(reached + 1, math.ceil(self.settings.growth * reached))
         until = int(min(until or grown, self.steps, reached + max(left, 1)))
         return Decision(trial=index, params=None, until=until, why=why)
 
-    def _fitted(self, rng: np.random.Generator, runs: Sequence[Run]) -> _Belief:
+    def _fitted(self, rng: np.random.Generator, trials: Sequence[SeenTrial]) -> _Belief:
         """Fit the process to what the trials have shown, with the ends of legs in flight pending."""
-        while len(self._rows) < len(runs):
-            self._rows.append(self._features.of(runs[len(self._rows)].params))
-        rows = np.stack(self._rows[: len(runs)])
-        trial, step, value = observations(runs)
+        while len(self._rows) < len(trials):
+            self._rows.append(self._features.of(trials[len(self._rows)].params))
+        rows = np.stack(self._rows[: len(trials)])
+        trial, step, value = observations(trials)
         score = normal_scores(value)
         incumbent = float(score.max())
         trial, when, score = thinned(trial, step, score, self.settings.kept)
@@ -163,8 +165,8 @@ class Thaw:
         if len(part) > self.settings.fitted:
             part = np.sort(rng.choice(len(part), self.settings.fitted, replace=False))
         theta = curves.fit(at.rows(part), score[part], steps=self.settings.fit_steps)
-        flying = np.array([index for index, run in enumerate(runs) if run.until], dtype=np.int64)
-        ends = self._tau(np.array([runs[index].until for index in flying]))
+        flying = np.array([index for index, one in enumerate(trials) if one.until], dtype=np.int64)
+        ends = self._tau(np.array([trials[index].until for index in flying]))
         pending = Points(x=rows[flying], tau=ends, trial=flying) if len(flying) else None
         predict = partial(curves.predict, theta, at, score, pending=pending)
         return _Belief(rows=rows, trial=trial, score=score, incumbent=incumbent, predict=predict)
@@ -179,13 +181,13 @@ class Thaw:
         return batch.pick(np.argsort(-worth, kind="stable"))
 
     def _likeliest(
-        self, rng: np.random.Generator, runs: Sequence[Run], left: float, belief: _Belief, fresh: Batch
+        self, rng: np.random.Generator, trials: Sequence[SeenTrial], left: float, belief: _Belief, fresh: Batch
     ) -> Decision | None:
         """Continue the trial, or start the new one, that is likeliest to beat the best value; None if there is none."""
-        open_ = [index for index, run in enumerate(runs) if run.open(self.steps)]
+        open_ = [index for index, trial in enumerate(trials) if trial.open(self.steps)]
         if not open_ and not len(fresh.rows):
             return None
-        reached = np.array([runs[index].reached for index in open_] + [0] * len(fresh.rows))
+        reached = np.array([trials[index].reached for index in open_] + [0] * len(fresh.rows))
         target = np.minimum(reached + max(1, int(min(self.steps, left))), self.steps)
         queries = Points(
             x=np.concatenate([belief.rows[open_], fresh.rows]) if open_ else fresh.rows,
@@ -200,15 +202,15 @@ class Thaw:
         if order[0] >= len(open_) and (params := fresh.pick(new)) is not None:
             return self._begin(params, left, "model")
         best = next((int(index) for index in order if index < len(open_)), None)
-        return None if best is None else self._go_on(open_[best], runs, left, "model")
+        return None if best is None else self._go_on(open_[best], trials, left, "model")
 
     def _tau(self, step: Any) -> Array:
         tau: Array = np.log1p(step) / math.log1p(self.steps)
         return tau
 
 
-def _leaders(runs: Sequence[Run], belief: _Belief) -> list[Mapping[str, Any]]:
+def _leaders(trials: Sequence[SeenTrial], belief: _Belief) -> list[Mapping[str, Any]]:
     """Return the params of the trials with the best scores."""
-    best = np.full(len(runs), -np.inf)
+    best = np.full(len(trials), -np.inf)
     np.maximum.at(best, belief.trial, belief.score)
-    return [runs[index].params for index in np.argsort(-best, kind="stable")[:_LEADERS]]
+    return [trials[index].params for index in np.argsort(-best, kind="stable")[:_LEADERS]]
