@@ -1,6 +1,7 @@
 """NNI 3.0: its manager starts the trials and shows its page; what is tried, recorded and meant is litune's own.
 
 server.py      the driver's side of it all: whose trial a client is, and what the study makes of it
+clients.py     those who come to the driver's socket
 launch.py      NNI's manager, started with patience (patience.js), confined (loopback.js), watched (watch.js) and ended
 tuner.py       the tuner that NNI loads: a proxy of the driver
 trial.py       the command that NNI starts a trial by: a thin client of the driver
@@ -73,12 +74,14 @@ def run(study: Study, workers: Workers, view: View) -> None:
 def _command(study: Study, workers: Workers, view: View, config: DictConfig) -> None:
     from litune import unix_socket
     from litune.backends.nni import launch
+    from litune.backends.nni.clients import Clients
     from litune.backends.nni.server import Draws, TrialServer
 
     suggests = not config.backend.tuner
     draws = Draws(by_study=suggests, ahead=launch.ahead_of(config), limit=study.plan.total)
     with launch.started(config, study.space) as launched:
-        server = TrialServer(study, workers, view, launched.manager, launched.listener, draws=draws)
+        clients = Clients(launched.listener)
+        server = TrialServer(study, workers, view, launched.manager, clients, draws=draws)
         try:
             view.say(f"NNI's page: {launched.manager.url}")
             looked = time.monotonic()
@@ -95,11 +98,11 @@ def _command(study: Study, workers: Workers, view: View, config: DictConfig) -> 
                 launched.kept = True
                 view.say(f"NNI's page stays at {launched.manager.url}; end it with: nnictl stop {launched.experiment}")
         finally:
-            launched.tuner = unix_socket.peer(server.tuner.socket)[0] if server.tuner else None
-            server.dismiss(keep=launched.kept)
+            launched.tuner = unix_socket.peer(clients.tuner.socket)[0] if clients.tuner else None
+            clients.dismiss(keep=launched.kept)
             if not launched.kept:
                 launched.stop()
-            server.close()
+            clients.close()
 
 
 def _settle(server: TrialServer, manager: Manager) -> None:
@@ -117,6 +120,7 @@ def _settle(server: TrialServer, manager: Manager) -> None:
 
 def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
     from litune.backends.nni import wire
+    from litune.backends.nni.clients import Clients
     from litune.backends.nni.rest import Manager
     from litune.backends.nni.server import Draws, TrialServer
     from litune.errors import SearchFailed
@@ -130,17 +134,18 @@ def _attend(study: Study, workers: Workers, view: View, url: str) -> None:
     tuner = experiment.get("tuner") or {}
     once = str(tuner.get("name")).lower() == "gridsearch"
     listener = wire.listen(str(study.directory))
-    server = TrialServer(study, workers, view, manager, listener, draws=Draws(by_study=False, once=once))
+    clients = Clients(listener)
+    server = TrialServer(study, workers, view, manager, clients, draws=Draws(by_study=False, once=once))
     looked = time.monotonic()
     try:
-        while server.busy or time.monotonic() - server.last_use < _IDLE:
+        while server.busy or time.monotonic() - clients.last_use < _IDLE:
             server.turn(_TURN)
             if time.monotonic() - looked > _LOOK:
                 looked = time.monotonic()
                 if not manager.alive():
                     break
     finally:
-        server.close()
+        clients.close()
         listener.close()
-        if server.group is not None and not manager.alive():
-            kill_group(server.group)  # a tuner that outlives its manager would disturb the experiment's next one
+        if clients.group is not None and not manager.alive():
+            kill_group(clients.group)  # a tuner that outlives its manager would disturb the experiment's next one

@@ -7,19 +7,16 @@ what it hands out is not asked for (docs/decisions/nni.md).
 from __future__ import annotations
 
 import contextlib
-import os
-import selectors
-import socket
 import time
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
+from multiprocessing.connection import wait
 from typing import Any
 
-from litune import unix_socket
 from litune.backends import View
+from litune.backends.nni.clients import Client, Clients
 from litune.backends.nni.rest import Manager, packet
-from litune.backends.nni.wire import Connection, Message
+from litune.backends.nni.wire import Message
 from litune.space import misfits
 from litune.space.space import flatten
 from litune.study.study import Study
@@ -47,122 +44,60 @@ class Draws:
     limit: int | None = None
 
 
-@dataclass(eq=False)
-class _Client:
-    """A connection: NNI's tuner, a trial, or the manager's watch on us."""
-
-    connection: Connection
-    kind: str = ""
-    trial: str = ""  # NNI's id of the trial
-    number: int | None = None  # of the trial in the ledger
-
-
 class TrialServer:
-    """Serve the manager's processes: its tuner, its trials, and its watch on us."""
+    """Serve the manager's tuner and its trials."""
 
     def __init__(
-        self, study: Study, workers: Workers, view: View, manager: Manager, listener: socket.socket, *, draws: Draws
+        self, study: Study, workers: Workers, view: View, manager: Manager, clients: Clients, *, draws: Draws
     ) -> None:
-        """Take the manager, and the socket at which its processes come."""
+        """Take the manager, and those of its processes that come here."""
         self._study, self._workers, self._view = study, workers, view
-        self._manager, self._listener, self._draws = manager, listener, draws
-        self.tuner: Connection | None = None
-        self.group: int | None = None  # the process group of a manager that was not started here
-        self.last_use = time.monotonic()
-        self._clients: set[_Client] = set()
+        self._manager, self._clients, self._draws = manager, clients, draws
         self._asked: deque[int] = deque()  # requests of the tuner, by NNI's parameter id
         self._granted: dict[int, int] = {}  # parameter id -> number of the trial whose client has not come yet
         self._active: dict[int, float] = {}  # trials that workers run -> since when
         self._held: dict[int, Job] = {}  # trials that NNI has started and no worker is free for
         self._missed: dict[str, float] = {}  # trials without their client -> since when
-        self._outbox: list[tuple[Connection, Message]] = []
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(listener, selectors.EVENT_READ)
-        self._selector.register(workers, selectors.EVENT_READ)
 
     def turn(self, seconds: float) -> None:
         """Wait up to so many seconds for news, and deal with all of it."""
-        for key, _ in self._selector.select(seconds):
-            if key.fileobj is self._listener:
-                self._welcome()
-            elif isinstance(key.data, _Client):
-                self._hear(key.data)
+        wait([self._clients.fileno(), self._workers.fileno()], seconds)
+        for client, message in self._clients.poll():
+            self._on_client(client, message)
         for job, message in self._workers.poll(0):
             self._on_worker(job, message)
         self._assign()
         self._begin()
         self._grant()
         self._study.commit()  # NNI is told only what is on disk
-        for connection, message in self._outbox:
-            connection.send(message)
-        self._outbox.clear()
+        self._clients.flush()
         self._view.refresh()
 
     @property
     def busy(self) -> bool:
         """Whether a trial is running, or waits to."""
-        return bool(self._study.running) or any(client.kind == "trial" for client in self._clients)
+        return bool(self._study.running or self._clients.trials)
 
-    def dismiss(self, *, keep: bool) -> None:
-        """Hang up on trials and tuner; with `keep` the manager may outlive this process."""
-        for client in list(self._clients):
-            if client.kind != "watch":
-                self._forget(client)
-            elif keep:
-                client.connection.send({"type": "keep"})
-
-    def close(self) -> None:
-        """Hang up on everybody."""
-        for client in self._clients:
-            client.connection.close()
-        self._selector.close()
-
-    def _welcome(self) -> None:
-        """Accept a process of this user's own."""
-        accepted, _ = self._listener.accept()
-        if unix_socket.peer(accepted)[1] != os.getuid():
-            accepted.close()
-            return
-        client = _Client(Connection(accepted))
-        self._clients.add(client)
-        self._selector.register(client.connection, selectors.EVENT_READ, client)
-
-    def _hear(self, client: _Client) -> None:
-        """Take what a client says, or that it is gone."""
-        messages = client.connection.read()
-        if messages is None:  # a trial goes on without its client, and is recorded
-            self._forget(client)
-            return
-        self.last_use = time.monotonic()
-        for message in messages:
-            kind = message["type"]
-            if kind in ("tuner", "watch", "trial"):
-                client.kind, client.trial = kind, message.get("trial", "")
-                self.tuner = client.connection if kind == "tuner" else self.tuner
-                self.group = self.group or _managers_group(message.get("group"))
-            elif kind == "next":
-                self._asked.append(message["id"])
-            elif kind == "ended":
-                self._on_nni_end(message["id"])
-            elif kind == "stop":
-                self._stop(client, pruned=message["pruned"], final=message["final"])
-
-    def _forget(self, client: _Client) -> None:
-        """Hang up on a client."""
-        self._selector.unregister(client.connection)
-        self._clients.discard(client)
-        client.connection.close()
-        self.tuner = None if client.connection is self.tuner else self.tuner
+    def _on_client(self, client: Client, message: Message) -> None:
+        """Take what NNI's tuner asks for and tells, or that a trial is to end."""
+        kind = message["type"]
+        if kind == "next":
+            self._asked.append(message["id"])
+        elif kind == "ended":
+            self._on_nni_end(message["id"])
+        elif kind == "stop":
+            self._stop(client, pruned=message["pruned"], final=message["final"])
 
     def _grant(self) -> None:
         """Answer the tuner's requests by the study's next jobs, while further trials may start."""
-        while self._asked and self.tuner and len(self._study.running) < self._study.parallel + self._draws.ahead:
+        most, tuner = self._study.parallel + self._draws.ahead, self._clients.tuner
+        while self._asked and tuner and len(self._study.running) < most:
             job = self._study.ask()
             if job is None:
                 return
             parameter_id = self._asked.popleft()
             self._granted[parameter_id] = job.number
-            self._outbox.append((self.tuner, {"params": {NUMBER: job.number, **job.params}}))
+            self._clients.say(tuner, {"params": {NUMBER: job.number, **job.params}})
 
     def _on_nni_end(self, parameter_id: int) -> None:
         """Take note that NNI has ended a trial, of which its client may never have come."""
@@ -173,7 +108,7 @@ class TrialServer:
 
     def _assign(self) -> None:
         """Find out whose trial each new client is, and have it started."""
-        waiting = {client.trial: client for client in self._clients if client.kind == "trial" and client.number is None}
+        waiting = {client.trial: client for client in self._clients.trials if client.number is None}
         if not waiting:
             return
         with contextlib.suppress(OSError):  # the manager may be gone; whoever runs this server finds out
@@ -183,7 +118,7 @@ class TrialServer:
             else:
                 self._start_drawn(waiting, self._manager.get("/trial-jobs"))
 
-    def _start_suggested(self, client: _Client, listed: Any) -> None:
+    def _start_suggested(self, client: Client, listed: Any) -> None:
         """Start the trial for which the study chose the params."""
         if not listed or not listed.get("hyperParameters"):
             return  # the manager has not noted it yet
@@ -192,17 +127,17 @@ class TrialServer:
         self._granted.pop(found["parameter_id"], None)
         job = self._study.running.get(number)
         if job is None:
-            self._forget(client)
+            self._clients.forget(client)
             return
         self._start(client, job, found["parameter_id"])
 
-    def _start_drawn(self, waiting: dict[str, _Client], listed: Any) -> None:
+    def _start_drawn(self, waiting: dict[str, Client], listed: Any) -> None:
         """Start the trials that NNI drew, numbered in the order in which it started them, whoever comes first."""
         for nni_job in listed:
             client = waiting.get(nni_job["trialJobId"])
             if client is None:
-                known = any(other.trial == nni_job["trialJobId"] for other in self._clients)
-                if known or nni_job["status"] in _ENDED or self._overdue(nni_job["trialJobId"]):
+                trial = nni_job["trialJobId"]
+                if self._clients.has_come(trial) or nni_job["status"] in _ENDED or self._overdue(trial):
                     continue
                 return
             found = packet(nni_job)
@@ -212,7 +147,7 @@ class TrialServer:
         """Say whether a trial's client has stayed away so long that the trials after it need not wait."""
         return time.monotonic() - self._missed.setdefault(trial, time.monotonic()) > _PATIENCE
 
-    def _draw(self, client: _Client, params: dict[str, Any], parameter_id: int) -> None:
+    def _draw(self, client: Client, params: dict[str, Any], parameter_id: int) -> None:
         """Start a trial by params that NNI drew; refuse wrong ones, answer from the ledger what it has drawn twice."""
         if problems := list(misfits.problems(params, self._study.space, whole=True)):
             self._refuse(client, "\n".join(map(str, problems)))
@@ -222,8 +157,8 @@ class TrialServer:
             if any(row.number in self._study.running for row in alike):
                 return  # NNI draws it a second time (after a resume) while it runs: answered when it has ended
             if ended := [row for row in alike if row.ended]:
-                self._outbox.append((client.connection, _start_message(ended[0].number, self._study, parameter_id)))
-                self._outbox.append((client.connection, _outcome_message(ended[0])))
+                self._clients.say(client.connection, _start_message(ended[0].number, self._study, parameter_id))
+                self._clients.say(client.connection, _outcome_message(ended[0]))
                 client.kind = "answered"
                 self._allow_one_more()
                 return
@@ -236,8 +171,8 @@ class TrialServer:
         job = job or self._study.adopt(params)
         self._start(client, job, parameter_id)
 
-    def _refuse(self, client: _Client, text: str) -> None:
-        self._outbox.append((client.connection, {"type": "refused", "text": text}))
+    def _refuse(self, client: Client, text: str) -> None:
+        self._clients.say(client.connection, {"type": "refused", "text": text})
         client.kind = "refused"
 
     def _allow_one_more(self) -> None:
@@ -247,10 +182,10 @@ class TrialServer:
             profile["params"]["maxTrialNumber"] += 1
             self._manager.put("/api/v1/nni/experiment?update_type=MAX_TRIAL_NUM", profile)
 
-    def _start(self, client: _Client, job: Job, parameter_id: int) -> None:
+    def _start(self, client: Client, job: Job, parameter_id: int) -> None:
         """Tell a client which trial it is, and hold that for a worker."""
         client.number = job.number
-        self._outbox.append((client.connection, _start_message(job.number, self._study, parameter_id)))
+        self._clients.say(client.connection, _start_message(job.number, self._study, parameter_id))
         self._held[job.number] = job
 
     def _begin(self) -> None:
@@ -261,7 +196,7 @@ class TrialServer:
             self._active[job.number] = time.monotonic()
             self._workers.start(job)
 
-    def _stop(self, client: _Client, *, pruned: bool, final: bool) -> None:
+    def _stop(self, client: Client, *, pruned: bool, final: bool) -> None:
         """End a trial as NNI wants: pruned by an assessor, ended for good by a person, or left to be run again."""
         number = client.number
         if number is None or number not in self._study.running:
@@ -279,17 +214,17 @@ class TrialServer:
             failure = Failure(kind=FailureClass.KILLED, message="cancelled through NNI")
             stopped = Outcome(state=TrialState.FAILED, failure=failure, seconds=seconds)
             self._study.tell(number, stopped, final=True)
-        self._outbox.append((client.connection, {"type": "stopped"}))
+        self._clients.say(client.connection, {"type": "stopped"})
 
     def _on_worker(self, job: Job, message: Message) -> None:
         """Hand the study what a trial says, and its client what NNI is to know of it."""
-        client = next((client for client in self._clients if client.number == job.number), None)
+        client = self._clients.of_trial(job.number)
         if message["type"] == "report":
             self._study.report(job.number, message["step"], message["metrics"])
             value = message["metrics"].get(self._study.objective.metric)
             if client and value is not None:
                 report = {"type": "report", "value": value, "metrics": message["metrics"]}
-                self._outbox.append((client.connection, report))
+                self._clients.say(client.connection, report)
             return
         self._active.pop(job.number, None)
         self._study.tell(job.number, Outcome.from_json(message))
@@ -299,16 +234,8 @@ class TrialServer:
                 client.number = again.number
             self._held[again.number] = again
         elif client:
-            self._outbox.append((client.connection, _outcome_message(row)))
+            self._clients.say(client.connection, _outcome_message(row))
             client.kind, client.number = "answered", None  # the trial's next leg has a client of its own
-
-
-def _managers_group(group: int | None) -> int | None:
-    """Return the group if its leader is NNI's manager: a group that nobody else's processes are in."""
-    with contextlib.suppress(OSError):
-        if group is not None and b"nni_node" in Path(f"/proc/{group}/cmdline").read_bytes():
-            return group
-    return None
 
 
 def _start_message(number: int, study: Study, parameter_id: int) -> Message:
