@@ -16,7 +16,7 @@ from litune.config import assigning, from_python, interpolations, nodes
 from litune.config import config as configs
 from litune.config.schema import GROUPS, Config, SearchConfig
 from litune.errors import InputError, Problem, SearchFailed, nearest
-from litune.space import kinds, space_file
+from litune.space import from_python as spaces
 from litune.space.space import Space
 from litune.targets import functions, locate, targets
 from litune.targets.importing import importing
@@ -90,9 +90,9 @@ def search(
     asked["allow"] = [*asked.get("allow", ()), *names]
     asked.setdefault("experiment", _experiment(function or model))
     prefix = f"{functions.SECTION}." if function else ""
-    parameters = _space(space, problems, prefix=prefix)
+    parameters = spaces.space(space, problems, prefix=prefix)
     asked = from_python.plain(asked, "", problems)
-    asked["search"]["enqueue"] = _queue(asked["search"].get("enqueue", []), prefix)
+    asked["search"]["enqueue"] = spaces.queue(asked["search"].get("enqueue", []), prefix=prefix)
     config = _config(asked, problems)
     if problems or parameters is None or config is None:
         raise InputError(replace(problem, where=problem.where or WHERE) for problem in problems)
@@ -200,40 +200,6 @@ def _by_name(value: Any, key: str, names: list[str], problems: list[Problem]) ->
 def _experiment(target: Any) -> str:
     """Return what the run is called by: the name of the model or function."""
     return "search" if target is None else str(getattr(target, "__name__", target)).rpartition(".")[2]
-
-
-def _space(given: Mapping[str, Any] | str | Path, problems: list[Problem], *, prefix: str) -> Space | None:
-    if not isinstance(given, (Mapping, str, Path)):
-        expected = "the ranges by their keys, or the path of a search space file"
-        problems.append(Problem(key="space", got=repr(given), expected=expected))
-        return None
-    try:
-        if not isinstance(given, Mapping):
-            return space_file.load(Path(given))
-        before = len(problems)
-        specs = {_prefixed(str(key), prefix): kinds.written(value) for key, value in given.items()}
-        specs = {key: from_python.plain(spec, key, problems) for key, spec in specs.items()}
-        return space_file.parse(specs) if len(problems) == before else None
-    except InputError as error:
-        problems += [replace(problem, key=problem.key or "space") for problem in error.problems]
-        return None
-
-
-def _prefixed(key: str, prefix: str) -> str:
-    return key if key.startswith(prefix) else f"{prefix}{key}"
-
-
-def _queue(entries: Any, prefix: str) -> Any:
-    """Return search.enqueue with the params under the keys that the space has them by."""
-    if not isinstance(entries, list):
-        return entries
-    own = prefix.removesuffix(".")
-    return [
-        {name if name == own else _prefixed(str(name), prefix): value for name, value in entry.items()}
-        if isinstance(entry, Mapping)
-        else entry
-        for entry in entries
-    ]
 
 
 def _config(asked: Mapping[str, Any], problems: list[Problem]) -> DictConfig | None:
