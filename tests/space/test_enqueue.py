@@ -52,7 +52,7 @@ def test_another_queue_is_another_search(local: str, runs: Path) -> None:
 
 
 def test_everything_wrong_with_the_queue_is_told_at_once(tmp_path: Path) -> None:
-    queue = "search.enqueue=[{model.xx:0.5,model.k:7},{model.kind:B},3,{model:{x:2,y:abc}}]"
+    queue = "search.enqueue=[{model.xx:0.5,model.k:7},{model.kind:B},3,{model:{x:2,y:abc}},{model:{}}]"
     told = search(tmp_path, queue, code=2).splitlines()
     assert [line.partition("; expected")[0] for line in told] == [
         "command line: search.enqueue.0.model.xx: got an unknown param",
@@ -61,6 +61,7 @@ def test_everything_wrong_with_the_queue_is_told_at_once(tmp_path: Path) -> None
         "command line: search.enqueue.2: got 3",
         "command line: search.enqueue.3.model.x: got 2",
         "command line: search.enqueue.3.model.y: got 'abc'",
+        "command line: search.enqueue.4.model: got an unknown param",
     ]
     assert "did you mean model.x?" in told[0]
     assert "a whole number from 0 to 4" in told[1]

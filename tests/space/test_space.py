@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
+from litune.config.documents import leaves
 from litune.errors import InputError
 from litune.space.parameters import Normal, multiple
 from litune.space.space import (
     Space,
     choice,
-    flatten,
     lognormal,
     loguniform,
     normal,
@@ -255,4 +255,4 @@ def test_only_the_parameters_of_the_chosen_option_are_drawn():
 
 def test_params_as_nni_nests_them_are_flattened():
     nested = {"model.hidden": 32, "optimizer": {"_name": "SGD", "lr": 0.3, "nesterov": {"_name": "no"}}}
-    assert OPTIMIZERS.misfits(flatten(nested)) == []
+    assert OPTIMIZERS.misfits(dict(leaves(nested))) == []

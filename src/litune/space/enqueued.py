@@ -14,11 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from litune.config import config as configs
 from litune.config import nodes
+from litune.config.documents import leaves
 from litune.config.schema import DRAWING
 from litune.errors import Problem
 from litune.space import misfits
 from litune.space.parameters import Normal
-from litune.space.space import Space, flatten, name_of
+from litune.space.space import Space, name_of
 from litune.targets.signatures import TARGET
 
 KEY = "search.enqueue"
@@ -29,7 +30,8 @@ _ABSENT = object()
 def read(config: DictConfig, space: Space) -> tuple[Mapping[str, Any], ...]:
     """Return the entries, each value as the space itself would give it; they must be free of problems."""
     return tuple(
-        of_config(config, space) if entry == CONFIG else _as_drawn(flatten(entry), space) for entry in _entries(config)
+        of_config(config, space) if entry == CONFIG else _as_drawn(dict(leaves(entry)), space)
+        for entry in _entries(config)
     )
 
 
@@ -74,7 +76,7 @@ def check(config: DictConfig, space: Space) -> Iterator[Problem]:
         if isinstance(entry, Mapping) and entry:
             whole = config.search.algorithm == "repeat"
             cure = "search.algorithm=repeat suggests none" if whole else ""
-            for problem in misfits.problems(flatten(entry), space, whole=whole):
+            for problem in misfits.problems(dict(leaves(entry)), space, whole=whole):
                 own = cure if problem.got == misfits.ABSENT else ""
                 yield replace(problem, key=f"{key}.{problem.key}", cure=own)
         else:

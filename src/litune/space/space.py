@@ -148,14 +148,6 @@ def name_of(key: str) -> str:
     return re.sub(r"\[[^\]]*\]", "", key)
 
 
-def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return params as NNI hands them to a trial (nested choices are mappings) by dotted key."""
-    flat: dict[str, Any] = {}
-    for name, value in params.items():
-        flat.update(flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value})
-    return flat
-
-
 def uniform(low: float, high: float) -> Float:
     """Any number in [low, high]. Here as below, values that make no such parameter are an InputError."""
     return cast(Float, made("uniform", [low, high]))

@@ -14,9 +14,10 @@ from omegaconf import DictConfig
 
 from litune import checks, launch
 from litune.backends.nni.rest import TrialChannel, packet
+from litune.config.documents import leaves
 from litune.errors import InputError, StudyLocked
 from litune.space import misfits
-from litune.space.space import Space, flatten
+from litune.space.space import Space
 from litune.study import opening
 from litune.study.study import Study
 from litune.trial import TrialState
@@ -34,7 +35,7 @@ def run(words: Sequence[str], channel: TrialChannel, trial: str) -> int:
         raise InputError(composed.problems)
     space = checks.load_space(composed.config)
     drawn = packet(channel.manager.get(f"/trial-jobs/{trial}"))
-    params, parameter_id = flatten(drawn["parameters"]), drawn["parameter_id"]
+    params, parameter_id = dict(leaves(drawn["parameters"])), drawn["parameter_id"]
     if problems := list(misfits.problems(params, space, whole=True)):
         raise InputError(problems)
     with private(), _opened(composed.config, space) as study:

@@ -17,8 +17,8 @@ from litune.backends import View
 from litune.backends.nni.clients import Client, Clients
 from litune.backends.nni.rest import Manager, packet
 from litune.backends.nni.wire import Message
+from litune.config.documents import leaves
 from litune.space import misfits
-from litune.space.space import flatten
 from litune.study.study import Study
 from litune.table import TrialRow
 from litune.trial import Failure, FailureClass, Job, Outcome, TrialState, directory_in
@@ -141,7 +141,7 @@ class TrialServer:
                     continue
                 return
             found = packet(nni_job)
-            self._draw(client, flatten(found["parameters"]), found["parameter_id"])
+            self._draw(client, dict(leaves(found["parameters"])), found["parameter_id"])
 
     def _overdue(self, trial: str) -> bool:
         """Say whether a trial's client has stayed away so long that the trials after it need not wait."""
