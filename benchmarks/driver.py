@@ -16,6 +16,7 @@ from pathlib import Path
 import optuna
 
 from litune.algorithms.suggest import Suggester
+from litune.space.distributions import completed
 from litune.space.space import Space, choice, loguniform, randint, uniform
 from litune.study import ledger as ledgers
 from litune.study.ledger import Ledger
@@ -31,6 +32,7 @@ SPACE = Space.of(
     }
 )
 REPORTS = 5
+PARAMS = [completed(SPACE, {}, number, 1) for number in range(1_000)]
 RNG = random.Random(0)
 
 
@@ -49,10 +51,8 @@ def outcome() -> Outcome:
 def record(ledger: Ledger, params: dict[str, object] | None = None) -> None:
     """Record one trial as the driver does: its start, each report, and its end are durable when they are made."""
     number = len(ledger.rows)
-    ledger.record(
-        TrialRow(number=number, state=TrialState.RUNNING, params=params or SPACE.sample(RNG), seed=1, started=1.0),
-        SPACE,
-    )
+    params = params or PARAMS[number % len(PARAMS)]
+    ledger.record(TrialRow(number=number, state=TrialState.RUNNING, params=params, seed=1, started=1.0), SPACE)
     ledger.commit()
     ended = outcome()
     for step, value in ended.history.items():
@@ -88,7 +88,7 @@ def main() -> None:
                 suggester = Suggester(algorithm, SPACE, seed=1, lag=4, maximize=True)
                 outcomes = [outcome() for _ in range(ended + 20)]
                 for number in range(ended):
-                    suggester.restore(number, SPACE.sample(RNG), outcomes.__getitem__)
+                    suggester.restore(number, PARAMS[number % len(PARAMS)], outcomes.__getitem__)
                 suggester.suggest(ended, outcomes.__getitem__)  # tells the model of all that ended before
                 numbers = iter(range(ended + 1, ended + 20))
 

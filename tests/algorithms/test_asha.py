@@ -1,8 +1,8 @@
 import math
-import random
 
 from litune.algorithms import asha
 from litune.algorithms.decision import SeenTrial
+from litune.space.distributions import completed
 from litune.space.space import Space, loguniform, randint
 
 SPACE = Space.of({"lr": loguniform(1e-4, 1.0), "depth": randint(1, 6)})
@@ -46,15 +46,14 @@ def test_each_trial_of_each_seed_has_params_of_its_own():
 
 
 def test_new_params_come_from_where_the_good_ones_of_a_rung_were():
-    params = [SPACE.sample(random.Random(number)) for number in range(30)]
+    params = [completed(SPACE, {}, number, 0) for number in range(30)]
     trials = [SeenTrial(params=one, curve={1: learn(one, 1)}) for one in params]
     fresh = [asha.fresh(number, trials, space=SPACE, seed=0, ladder=[1, 3]) for number in range(10)]
     assert sum(learn(one, 1) for one in fresh) / 10 > sum(learn(one, 1) for one in params) / 30
 
 
 def test_params_whose_value_is_no_number_count_as_failed():
-    rng = random.Random(0)
-    params = [SPACE.sample(rng) for _ in range(30)]
+    params = [completed(SPACE, {}, number, 0) for number in range(30)]
     good = [SeenTrial(params=one, curve={1: learn(one, 1)}) for one in params]
     bad = [SeenTrial(params=one, curve={1: math.nan} if one["depth"] > 2 else {1: learn(one, 1)}) for one in params]
     failed = [SeenTrial(params=one.params, curve=one.curve, over=one.diverged) for one in bad]
@@ -63,14 +62,11 @@ def test_params_whose_value_is_no_number_count_as_failed():
 
 
 def test_params_on_their_way_are_known_to_what_chooses_new_ones():
-    params = [SPACE.sample(random.Random(number)) for number in range(30)]
-    seen = [SeenTrial(params=one, curve={1: learn(one, 1)}) for one in params[:20]]
-    out = [SeenTrial(params=one, until=1) for one in params[20:]]
-    alone, beside = (
-        [asha.fresh(number, trials, space=SPACE, seed=0, ladder=[1, 3]) for number in range(5)]
-        for trials in (seen, seen + out)
-    )
-    assert alone != beside
+    params = [completed(SPACE, {}, number, 0) for number in range(20)]
+    seen = [SeenTrial(params=one, curve={1: learn(one, 1)}) for one in params]
+    alone = [asha.fresh(number, seen, space=SPACE, seed=0, ladder=[1, 3]) for number in range(5)]
+    out = [SeenTrial(params=one, until=1) for one in alone]
+    assert alone != [asha.fresh(number, seen + out, space=SPACE, seed=0, ladder=[1, 3]) for number in range(5)]
 
 
 def test_no_leg_goes_beyond_what_is_left():

@@ -3,6 +3,7 @@ import random
 import pytest
 
 from litune.algorithms.suggest import Suggester
+from litune.space.distributions import completed
 from litune.space.space import Space, choice, loguniform, randint, uniform
 from litune.space.space_file import parse
 from litune.trial import Outcome, TrialState
@@ -102,7 +103,7 @@ def test_it_learns(algorithm: str, trials: int, *, maximize: bool) -> None:
 
 @pytest.mark.parametrize("algorithm", ["tpe", "gp"])
 def test_params_on_their_way_are_known_to_what_chooses_new_ones(algorithm: str) -> None:
-    params = [SPACE.sample(random.Random(number)) for number in range(16)]
+    params = [completed(SPACE, {}, number, 0) for number in range(16)]
 
     def ended(number: int) -> Outcome:
         return Outcome(state=TrialState.COMPLETE, score=score(params[number]), history={1: 0.5})

@@ -1,5 +1,4 @@
 import math
-import random
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from litune.algorithms.decision import SeenTrial
 from litune.algorithms.features import Features
 from litune.algorithms.promotion import promote, rungs, scores_at_depth
 from litune.algorithms.thaw import Thaw
+from litune.space.distributions import completed
 from litune.space.space import Space, choice, loguniform, qnormal, randint, uniform
 
 STEPS = 27
@@ -164,7 +164,7 @@ def test_diverged_and_failed_trials_are_left_alone_and_the_search_goes_on():
     assert all(trial.reached == 1 for trial in broken)
     assert max(trial.best() for trial in trials) > -1.5
 
-    trials = [SeenTrial(params=SPACE.sample(random.Random(n)), curve={1: float(n)}, over=True) for n in range(6)]
+    trials = [SeenTrial(params=completed(SPACE, {}, n, 0), curve={1: float(n)}, over=True) for n in range(6)]
     for number in range(20):
         assert Thaw(SPACE, seed=0, steps=STEPS).decide(number, trials).trial is None
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from litune.algorithms.suggest import Suggester
 from litune.algorithms.warm_start import FADE, MOST, EarlierTrial, faded, learn
 from litune.objective import Objective
+from litune.space.distributions import completed
 from litune.space.space import Space, choice, loguniform, randint, uniform
 from litune.space.space_file import parse
 from litune.table import TrialRow
@@ -108,10 +108,9 @@ def outcome(number: int, params: dict) -> Outcome:
 
 
 def learnt(space: Space, count: int) -> list[EarlierTrial]:
-    rng = random.Random(0)
     rows = []
     for number in range(count):
-        params = space.sample(rng)
+        params = completed(space, {}, number, 0)
         ending = vars(outcome(number, params))
         rows.append(
             TrialRow(

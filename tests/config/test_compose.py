@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -11,6 +10,7 @@ from litune import checks
 from litune.config import compose
 from litune.config import config as configs
 from litune.errors import InputError
+from litune.space.distributions import completed
 from litune.space.space import Space, choice, loguniform, normal, qlognormal, quniform, randint, uniform
 from litune.space.space_file import dump, parse
 
@@ -50,7 +50,7 @@ NESTED = {
 def test_what_a_space_samples_the_config_accepts_and_holds(parameters, nested, seed):
     config = configs.from_plain({"model": {"hidden": 16, "dropout": 0.0}, "optimizer": {"lr": 0.1}})
     space = parse(dump(Space.of(parameters)) | (NESTED if nested else {})) if parameters or nested else Space.of({})
-    params = space.sample(random.Random(seed))
+    params = completed(space, {}, 0, seed)
     merged = configs.merge(config, params)
     for key, value in params.items():
         section, _, last = key.rpartition(".")

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 import math
-import random
 from collections import Counter
 
 import pytest
 
 from litune.config.documents import leaves
 from litune.errors import InputError
+from litune.space.distributions import completed
 from litune.space.parameters import Normal, multiple
 from litune.space.space import (
     Space,
@@ -81,8 +81,7 @@ def test_randint_excludes_its_upper_bound():
 
 
 def sampled(space, count):
-    rng = random.Random(0)
-    return [space.sample(rng) for _ in range(count)]
+    return [completed(space, {}, number, 0) for number in range(count)]
 
 
 def test_normals_have_their_mean_and_deviation():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import sqlite3
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from litune.space.distributions import completed
 from litune.space.space_file import parse
 from litune.study import ledger as ledgers
 from litune.table import Span, TrialRow
@@ -31,10 +31,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 @given(descriptions, seeds)
 @settings(max_examples=40, deadline=None)
 def test_the_ledger_gives_back_the_params_in_value_and_type(url, description, seed):
-    space, rng = parse(description), random.Random(seed)
+    space = parse(description)
     ledger = ledgers.Ledger(url, "it")
     first = len(ledger.rows)
-    given = [space.sample(rng) for _ in range(3)]
+    given = [completed(space, {}, number, seed) for number in range(3)]
     for number, params in enumerate(given, first):
         ledger.record(TrialRow(number=number, state=TrialState.RUNNING, params=params, seed=1), space)
     ledger.close()
@@ -46,7 +46,7 @@ def test_the_ledger_gives_back_the_params_in_value_and_type(url, description, se
 @given(descriptions, seeds)
 @settings(max_examples=40, deadline=None)
 def test_a_job_gives_back_the_params_in_value_and_type(description, seed):
-    params = parse(description).sample(random.Random(seed))
+    params = completed(parse(description), {}, 0, seed)
     job = Job(number=1, params=params, config={}, directory="", seed=1, threads=1)
     sent = json.loads(json.dumps(job.to_json()))
     assert repr(Job.from_json(sent).params) == repr(params)

@@ -7,7 +7,6 @@ A nested choice is flattened. The choice itself is the parameter `KEY._name`; th
 from __future__ import annotations
 
 import math
-import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -77,19 +76,6 @@ class Space:
             if value is _ABSENT or not self.parameters[key].contains(value)
         ]
         return wrong + sorted(set(params) - {name_of(key) for key in chosen})
-
-    def sample(self, rng: random.Random) -> dict[str, Any]:
-        """Return random params."""
-
-        def draw(key: str) -> float:
-            latent = self.parameters[key].latent
-            if latent.kind != "float":
-                return rng.randint(int(latent.low), int(latent.high))
-            if latent.log:
-                return math.exp(rng.uniform(math.log(latent.low), math.log(latent.high)))
-            return rng.uniform(latent.low, latent.high)
-
-        return self.draw(draw)
 
     def continuous(self) -> list[str]:
         """Return the names of the parameters that have no grid."""

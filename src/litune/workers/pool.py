@@ -42,11 +42,6 @@ class Workers:
         answer: Message = json.loads(data)
         return answer
 
-    @property
-    def busy(self) -> int:
-        """How many trials are running."""
-        return len(self._jobs)
-
     def start(self, job: Job) -> None:
         """Start the job's trial."""
         try:

@@ -10,7 +10,7 @@ def run(study, workers, view) -> None:
     while not study.done:
         while (len(waiting) + len(study.running) < 2 * study.parallel) and (job := study.ask()):
             waiting.append(job)
-        while waiting and workers.busy < study.parallel:
+        while waiting and len(study.running) - len(waiting) < study.parallel:
             workers.start(waiting.pop())
         for job, message in workers.poll(0.25):
             if message["type"] == "outcome":
