@@ -24,6 +24,11 @@ class Objective:
         """Whether larger is better."""
         return self.mode == "max"
 
+    @property
+    def sign(self) -> float:
+        """What a value is multiplied by so that larger is better: 1 or -1."""
+        return 1.0 if self.maximize else -1.0
+
     def score(self, history: Mapping[int, float]) -> float:
         """Return the score of a curve (step -> value, at least one); NaN or infinite if any value that counts is."""
         values = [history[step] for step in sorted(history)]

@@ -61,11 +61,10 @@ def learn(name: str, rows: Collection[TrialRow], objective: Objective, space: Sp
     misfits = {row.number: space.misfits(row.params) for row in told}
     complete = [row.score for row in told if row.state is TrialState.COMPLETE and row.score is not None]
     middle, spread = scale(complete)
-    sign = 1.0 if objective.maximize else -1.0
     trials = tuple(
         EarlierTrial(
             params=row.params,
-            score=sign * ((row.score or 0.0) - middle) / spread,
+            score=objective.sign * ((row.score or 0.0) - middle) / spread,
             pruned_at=len(row.history) if row.state is TrialState.PRUNED else 0,
         )
         for row in told

@@ -27,10 +27,9 @@ def show_comparison(names: Sequence[str], out: str | None = None) -> int:
     console.print(_shown(runs))
     for line in comparison_table.digests(runs):
         console.print(line, soft_wrap=True)
-    sign = 1.0 if runs[0].objective.maximize else -1.0
     for run in runs:
         if run.board:
-            way = [sign * value for _, value in best_so_far(run)]
+            way = [run.objective.sign * value for _, value in best_so_far(run)]
             curve = sparkline([way[place * (len(way) - 1) // (_WIDE - 1)] for place in range(_WIDE)], _WIDE)
             console.print(f"{run.name} {curve} {describe(run.board[0].params)}", soft_wrap=True)
     return 0

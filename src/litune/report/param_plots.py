@@ -80,7 +80,7 @@ def contour(facts: Facts, names: Sequence[str]) -> str:
         return ""
     frame = svg.Frame(x=scale(facts, names[0]), y=scale(facts, names[1]))
     points = [(frame.x.at(_shown(row.params[names[0]])), frame.y.at(_shown(row.params[names[1]]))) for row in rows]
-    sign = 1.0 if facts.objective.maximize else -1.0
+    sign = facts.objective.sign
     ranked = {value: place for place, value in enumerate(sorted({sign * (row.score or 0.0) for row in rows}))}
     levels = [ranked[sign * (row.score or 0.0)] / max(1, len(ranked) - 1) for row in rows]
     # whole numbers: neighbours share an edge, whatever the page makes of its scale

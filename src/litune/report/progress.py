@@ -66,10 +66,9 @@ class Progress:
         if not improved:
             return "best: none yet"
         row = improved[-1]
-        sign = 1.0 if self._study.objective.maximize else -1.0
         words = [f"best {self._study.objective.metric}={brief(row.score)}", f"trial {row.number}"]
         if len(improved) > 1:
-            steps = sparkline([sign * (one.score or 0.0) for one in improved])
+            steps = sparkline([self._study.objective.sign * (one.score or 0.0) for one in improved])
             gain = abs((row.score or 0.0) - (improved[-2].score or 0.0))
             words += [f"{steps} improved {len(improved) - 1}x, last by {gain:.2g}"]
         return " · ".join([*words, describe(row.params)])

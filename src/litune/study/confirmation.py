@@ -99,7 +99,6 @@ def summarize(
     directory: Path, again: Mapping[int, TrialRow], originals: Sequence[TrialRow], objective: Objective
 ) -> Confirmation | None:
     """Return what the trainings `again` say of the original trials; None until each has two scores or has failed."""
-    sign = 1.0 if objective.maximize else -1.0
     found: list[Candidate] = []
     for place, original in enumerate(originals):
         mine = {number // len(originals): row for number, row in again.items() if number % len(originals) == place}
@@ -113,21 +112,21 @@ def summarize(
             return None
         if scores:
             confirmed = interval(list(scores.values()))
-            gap = sign * ((original.score or 0.0) - confirmed.mean)
+            gap = objective.sign * ((original.score or 0.0) - confirmed.mean)
             found.append(Candidate(row=original, scores=scores, failed=failed, confirmed=confirmed, gap=gap))
     if not found:
         return None
-    found.sort(key=lambda one: (one.failed, -sign * one.confirmed.mean))
-    lead = _lead(found, sign)
+    found.sort(key=lambda one: (one.failed, -objective.sign * one.confirmed.mean))
+    lead = _lead(found, objective)
     return Confirmation(directory=directory, candidates=tuple(found), lead=lead, digest=digest(again.values()))
 
 
-def _lead(found: Sequence[Candidate], sign: float) -> Interval | None:
+def _lead(found: Sequence[Candidate], objective: Objective) -> Interval | None:
     """Return how much better the first candidate is than the second over the seeds that both have."""
     if len(found) < 2:
         return None
     first, second = found[0].scores, found[1].scores
-    shared = [sign * (first[round_] - second[round_]) for round_ in first if round_ in second]
+    shared = [objective.sign * (first[round_] - second[round_]) for round_ in first if round_ in second]
     return interval(shared) if shared else None
 
 

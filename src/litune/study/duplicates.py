@@ -20,7 +20,6 @@ class Duplicates:
 
     def __init__(self, objective: Objective, rows: Mapping[int, TrialRow], *, owns_loop: bool = False) -> None:
         self._objective, self._owns_loop = objective, owns_loop
-        self._sign = 1.0 if objective.maximize else -1.0
         self._sources: dict[str, list[int]] = {}
         for _, row in sorted(rows.items()):
             self.note(row)
@@ -40,7 +39,7 @@ class Duplicates:
             if source == job.number or row.reused is not None:
                 continue
             for step, value in sorted(row.history.items()):
-                if step in job.prune_below and self._sign * value < job.prune_below[step]:
+                if step in job.prune_below and self._objective.sign * value < job.prune_below[step]:
                     return None if self._owns_loop else (source, self._up_to(row, step, TrialState.PRUNED))
             if row.state is TrialState.COMPLETE and (job.until is None or len(row.history) <= job.until):
                 return source, row.outcome()
