@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -120,24 +120,11 @@ def _sections(config: DictConfig) -> Iterator[tuple[str, dict[str, Any], set[str
 
 def _bind(section: Any, key: str, extra: set[str]) -> tuple[dict[str, Any], list[Problem]]:
     """Return the section's arguments cast to the signature, and what is wrong with them; `extra` need not be there."""
-    expected = f"a section with {TARGET}, the dotted name of a class"
-    if not isinstance(section, Mapping):
-        return {}, [Problem(key=key, got=repr(section), expected=expected)]
-    if not section.get(TARGET):
-        alike = nearest(TARGET, section)
-        cure = f"{alike} should be {TARGET}" if alike and alike != TARGET else ""
-        if _CLI in section:
-            cure = f"{TARGET} in place of {_CLI}, and what is under init_args beside it"
-        return {}, [Problem(key=key, got=f"a section without {TARGET}", expected=expected, cure=cure)]
-    try:
-        target = locate(str(section[TARGET]))
-    except InputError as error:
-        alike = _at_home(key, str(section[TARGET]))
-        found = [replace(problem, nearest=problem.nearest or alike) for problem in error.problems]
-        return {}, [replace(problem, key=_key(key, TARGET)) for problem in found]
+    target, problems = _target(section, key)
+    if target is None:
+        return {}, problems
     accepted = signature(target)
     given = {name: value for name, value in section.items() if name != TARGET and name not in _CALLING}
-    problems: list[Problem] = []
     bound: dict[str, Any] = {}
     for name, value in given.items():
         argument = accepted.arguments.get(name)
@@ -160,6 +147,25 @@ def _bind(section: Any, key: str, extra: set[str]) -> tuple[dict[str, Any], list
     return bound, problems
 
 
+def _target(section: Any, key: str) -> tuple[Callable[..., Any] | None, list[Problem]]:
+    """Return what the section names; None, and what is wrong, where it names nothing that may be had."""
+    expected = f"a section with {TARGET}, the dotted name of a class"
+    if not isinstance(section, Mapping):
+        return None, [Problem(key=key, got=repr(section), expected=expected)]
+    if not section.get(TARGET):
+        alike = nearest(TARGET, section)
+        cure = f"{alike} should be {TARGET}" if alike and alike != TARGET else ""
+        if _CLI in section:
+            cure = f"{TARGET} in place of {_CLI}, and what is under init_args beside it"
+        return None, [Problem(key=key, got=f"a section without {TARGET}", expected=expected, cure=cure)]
+    try:
+        return locate(str(section[TARGET])), []
+    except InputError as error:
+        alike = _at_home(key, str(section[TARGET]))
+        found = [replace(problem, nearest=problem.nearest or alike) for problem in error.problems]
+        return None, [replace(problem, key=_key(key, TARGET)) for problem in found]
+
+
 def _at_home(key: str, name: str) -> str | None:
     """Return the dotted name that a class's bare name may stand for: torch.optim.Adam for adam in `optimizer`."""
     home = _HOMES.get(key.partition(".")[0])
@@ -171,10 +177,7 @@ def _at_home(key: str, name: str) -> str | None:
 
 def _wrong_kind(section: Mapping[str, Any], key: str) -> list[Problem]:
     """Return what is wrong with a section whose target is a class of another kind than its place asks for."""
-    try:
-        target = locate(str(section.get(TARGET)))
-    except InputError:  # _bind tells
-        return []
+    target, _ = _target(section, key)
     problem = misplaced(target, key, section[TARGET]) if isinstance(target, type) else None
     return [replace(problem, key=f"{key}.{TARGET}")] if problem else []
 
