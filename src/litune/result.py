@@ -51,15 +51,12 @@ class Best:
             cure = "search.keep_checkpoints says how many trials keep theirs"
             got = f"no checkpoint of trial {self.number}"
             raise InputError(Problem(where=str(self.directory), got=got, expected="one to load", cure=cure))
-        import torch
-
         from litune.training import stand_ins, training
 
         trust(self.config.allow)
         model = training.build_module(targets.typed(self.config))
         try:
-            with stand_ins.readable(self.checkpoint, self.config):
-                state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            state = stand_ins.load(self.checkpoint, self.config)
         except pickle.UnpicklingError as error:
             raise checkpoints.refused(self.checkpoint, error) from error
         try:

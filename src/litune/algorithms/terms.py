@@ -45,7 +45,8 @@ class Execution:
     """How the search is carried out; may differ from one command to the next without changing a trial.
 
     `trials` limits whole trials, `steps` all legs together, `seconds` all trainings together. `retries` is by the value
-    of a FailureClass. `equal_failures`: so many first trials that fail alike end the search.
+    of a FailureClass. `equal_failures`: so many first trials that fail alike end the search, or a first one without the
+    metric; 0: neither does.
     """
 
     trials: int

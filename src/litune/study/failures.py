@@ -1,4 +1,4 @@
-"""What follows from a trial's failure: another attempt at it, or the end of a search whose first trials fail alike."""
+"""What follows from a trial's failure: another attempt at it, or the end of a search that cannot end well."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ class Study:
         return digest(self.rows.values())
 
     def best(self) -> TrialRow | None:
-        """Return the best complete trial so far."""
+        """Return the best trial so far, of those that are ranked."""
         board = leaderboard(self.rows.values(), maximize=self.objective.maximize)
         return board[0] if board else None
 

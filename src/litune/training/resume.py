@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from litune.config import config as configs
@@ -136,8 +135,7 @@ def find(directory: Path, config: DictConfig) -> Continuation | None:
     found: list[tuple[int, Continuation]] = []
     for file in sorted((directory / CHECKPOINTS).glob("*.ckpt"), reverse=True):  # last.ckpt is the last written
         try:
-            with stand_ins.readable(file, config):
-                held = torch.load(file, map_location="cpu", weights_only=True)
+            held = stand_ins.load(file, config)
             mark = held.get(KEY, {})
             if mark.get("of") != of or not mark["goes_on"]:
                 continue

@@ -55,6 +55,12 @@ def readable(checkpoint: str | Path | None, config: DictConfig) -> Iterator[None
         yield
 
 
+def load(checkpoint: Path, config: DictConfig) -> Any:
+    """Return what the checkpoint holds; raise UnpicklingError as readable() does, and for what may run code."""
+    with readable(checkpoint, config):
+        return torch.load(checkpoint, map_location="cpu", weights_only=True)
+
+
 def _kinds(config: DictConfig) -> set[type]:
     """Return the dataclasses and enums that the signatures of the model and data module name.
 
