@@ -70,14 +70,11 @@ def search(
     asked: dict[str, Any] = {"objective": {"mode": mode}, "search": {"trials": trials}}
     problems: list[Problem] = []
     asked["backend"] = {"name": backend} if isinstance(backend, str) else _section("backend", backend, problems)
-    names: list[str] = []
     _options(options, asked, problems)
-    given = [(functions.SECTION, function, None), ("model", model, model_args), ("data", data, data_args)]
-    for key, target, arguments in given:
-        if target is not None:
-            asked[key] = {**asked.get(key, {}), TARGET: target, **_section(f"{key}_args", arguments or {}, problems)}
-        elif arguments:
-            problems.append(Problem(key=f"{key}_args", got=repr(dict(arguments)), expected=f"nothing without {key}"))
+    _target(functions.SECTION, function, None, asked, problems)
+    _target("model", model, model_args, asked, problems)
+    _target("data", data, data_args, asked, problems)
+    names: list[str] = []
     for key in (functions.SECTION, "model", "data", *_BUILT):
         if asked.get(key):
             section = _of_classes(asked[key]) if key in GROUPS else asked[key]
@@ -157,6 +154,16 @@ def _options(options: Mapping[str, Any], asked: dict[str, Any], problems: list[P
             asked[name] = {**asked.get(name, {}), **_section(name, value, problems)}
         else:
             asked.update(_with(asked, name.split("."), value))
+
+
+def _target(
+    key: str, target: Any, arguments: Mapping[str, Any] | None, asked: dict[str, Any], problems: list[Problem]
+) -> None:
+    """Put a class or function, and its arguments, where the config has them; without it there are to be none."""
+    if target is not None:
+        asked[key] = {**asked.get(key, {}), TARGET: target, **_section(f"{key}_args", arguments or {}, problems)}
+    elif arguments:
+        problems.append(Problem(key=f"{key}_args", got=repr(dict(arguments)), expected=f"nothing without {key}"))
 
 
 def _with(section: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
