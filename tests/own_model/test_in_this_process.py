@@ -152,9 +152,9 @@ class Pretrained(MLP):
         self.seen = checkpoint["seen"]
 
 
-def test_the_best_model_is_loaded_as_lightning_loads_it(tmp_path: Path) -> None:
-    result = litune.search(
-        model=Pretrained,
+def trained_a_little(model: type, tmp_path: Path) -> litune.SearchResult:
+    return litune.search(
+        model=model,
         data=Digits,
         space={"model.hidden": [4]},
         metric="val_acc",
@@ -164,6 +164,10 @@ def test_the_best_model_is_loaded_as_lightning_loads_it(tmp_path: Path) -> None:
         optimizer={"_target_": torch.optim.SGD, "lr": 0.1},
         trainer={"max_epochs": 1, "limit_train_batches": 3, "log_every_n_steps": 1},
     )
+
+
+def test_the_best_model_is_loaded_as_lightning_loads_it(tmp_path: Path) -> None:
+    result = trained_a_little(Pretrained, tmp_path)
     model = result.best.load()
     weights = torch.load(result.best.checkpoint, weights_only=True)["state_dict"]
     assert model.seen == 3
@@ -199,17 +203,7 @@ class Sized(SetUp):
 def test_a_model_whose_layers_need_a_trainer_is_not_loaded_and_the_cure_told(
     model: type, said: str, tmp_path: Path
 ) -> None:
-    result = litune.search(
-        model=model,
-        data=Digits,
-        space={"model.hidden": [4]},
-        metric="val_acc",
-        trials=1,
-        backend="local",
-        runs=tmp_path,
-        optimizer={"_target_": torch.optim.SGD, "lr": 0.1},
-        trainer={"max_epochs": 1, "limit_train_batches": 3, "log_every_n_steps": 1},
-    )
+    result = trained_a_little(model, tmp_path)
     with pytest.raises(litune.LituneError, match=rf"does not fit a new {model.__name__}: .*{said}.*; layers .*: make"):
         result.best.load()
 
