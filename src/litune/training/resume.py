@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 
 from litune.config import config as configs
 from litune.training import checkpoints, stand_ins
-from litune.training.fresh_workers import can_renew, loaders
+from litune.training.fresh_workers import FreshWorkers, can_renew, loaders
 from litune.trial import CHECKPOINTS
 
 KEY = "litune"  # of what a checkpoint says about itself
@@ -49,13 +49,11 @@ class ResumeMarks:
     """Mark each checkpoint: what was trained (see fingerprint), and whether a training may go on from it.
 
     Lightning has a ReduceLROnPlateau step only after an epoch's checkpoints are written, and does not when it goes on
-    from one: so the mark holds the values that such schedulers are to be given first. `fresh_workers`: the training has
-    that callback.
+    from one: so the mark holds the values that such schedulers are to be given first.
     """
 
-    def __init__(self, of: str, *, fresh_workers: bool) -> None:
+    def __init__(self, of: str) -> None:
         self._of, self._between_epochs = of, False
-        self._fresh_workers = fresh_workers
         self._due: list[float | None] = []
         self._trained: Any = None
 
@@ -74,7 +72,6 @@ class ResumeMarks:
         summing = any(getattr(part, "update_called", False) and id(part) not in reset_next for part in module.modules())
         goes_on = self._between_epochs and not trainer.should_stop and not summing and _is_restored_exactly(trainer)
         goes_on = goes_on and self._trained == _trained(trainer, module)
-        goes_on = goes_on and not any(_draws_on(loader, self._fresh_workers) for loader in loaders(trainer))
         due = [_due(trainer, scheduler) for scheduler in trainer.lr_scheduler_configs]
         checkpoint[KEY] = {"of": self._of, "goes_on": goes_on, "due": due}
 
@@ -101,12 +98,15 @@ def _is_restored_exactly(trainer: Any) -> bool:
         return False
     if trainer.precision == "64-true":  # weights are restored, and rounded, before the model is made double
         return False
-    return not any(kind.__name__ in _CHANGING for callback in trainer.callbacks for kind in type(callback).__mro__)
+    if any(kind.__name__ in _CHANGING for callback in trainer.callbacks for kind in type(callback).__mro__):
+        return False
+    renewing = any(isinstance(callback, FreshWorkers) for callback in trainer.callbacks)
+    return not any(_draws_on(loader, renewing) for loader in loaders(trainer))
 
 
-def _draws_on(loader: Any, fresh_workers: bool) -> bool:
+def _draws_on(loader: Any, renewing: bool) -> bool:
     """Whether what a loader draws depends on the epochs before: that state is in no checkpoint."""
-    if getattr(loader, "persistent_workers", False) and not (fresh_workers and can_renew(loader)):
+    if getattr(loader, "persistent_workers", False) and not (renewing and can_renew(loader)):
         return True
     batches = getattr(loader, "batch_sampler", None)
     parts = (loader, getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))

@@ -70,9 +70,8 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
     data = build_data(config)
     report = with_callback(lightning, Report)(trial, objective.metric)
     seeds = with_callback(lightning, EpochSeeds)(config.seed, _seed)
-    in_legs = config.search.algorithm in PAUSING
-    fresh = [with_callback(lightning, FreshWorkers)()] if in_legs else []
-    marks = with_callback(lightning, ResumeMarks)(of, fresh_workers=in_legs)
+    marks = with_callback(lightning, ResumeMarks)(of)
+    fresh = [with_callback(lightning, FreshWorkers)()] if config.search.algorithm in PAUSING else []
     told = with_callback(lightning, loggers.Hyperparameters)(
         made_of, trial.params, objective.metric, lambda: _score(report, objective)
     )
