@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.faults.searches import (
     parent_of,
     processes,
     start,
+    state_of,
     table,
     trains,
     wait_for,
@@ -89,21 +91,47 @@ def test_a_killed_search_is_continued_to_the_same_table(
             more -= kills
 
 
+@contextlib.contextmanager
+def held(trials: Callable[[], list[int]]) -> Iterator[None]:
+    """Stop a trial at least meanwhile: the search does not move on, and has a child that waits for the next job."""
+    stopped: set[int] = set()
+
+    def stop() -> bool:
+        for pid in trials():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                stopped.add(pid)
+        return any(state_of(pid) == "T" for pid in stopped)
+
+    assert wait_for(stop, 30), "no trial was seen to train"
+    try:
+        yield
+    finally:
+        for pid in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
 @pytest.mark.parametrize("victim", ["trial", "child that waits for a job", "warm parent"])
 def test_a_killed_worker_changes_nothing(victim: str, undisturbed: list[tuple[str, ...]], tmp_path: Path) -> None:
     driver = start(command(tmp_path, *TPE))
 
-    def victims() -> list[int]:
-        family = [pid for pid in processes(tmp_path, driver.pid) if pid != driver.pid]
-        parents = [pid for pid in family if parent_of(pid) == driver.pid]
-        if victim == "warm parent":
-            return parents
-        return [pid for pid in family if pid not in parents and trains(pid) == (victim == "trial")]
+    def children(training: bool) -> list[int]:
+        parents = warm_parents()
+        return [pid for pid in processes(tmp_path, driver.pid) if parent_of(pid) in parents and trains(pid) == training]
 
+    def warm_parents() -> list[int]:
+        return [pid for pid in processes(tmp_path, driver.pid) if parent_of(pid) == driver.pid]
+
+    victims = {
+        "trial": lambda: children(training=True),
+        "child that waits for a job": lambda: children(training=False),
+        "warm parent": warm_parents,
+    }[victim]
     for goal in (2, 8):
         assert wait_for(lambda at=goal: ended(tmp_path) >= at, 120)
-        assert wait_for(victims, 10)
-        with contextlib.suppress(ProcessLookupError, IndexError):  # one that has just ended
+        with held(lambda: children(training=True)):
+            assert wait_for(victims, 10)
             os.kill(victims()[0], signal.SIGKILL)
     assert driver.wait(timeout=200) == 0
     assert not processes(tmp_path, driver.pid)
