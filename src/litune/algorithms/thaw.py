@@ -82,7 +82,7 @@ class _Belief:
 
 
 class Thaw:
-    """Decide 0, 1, 2, ...; holds the features of trials and candidates so as to compute them once.
+    """Decide 0, 1, 2, ...; holds the features and keys of trials and candidates so as to compute them once.
 
     steps       of a full training
     candidates  all the params to choose new trials from; None: the space
@@ -102,6 +102,7 @@ class Thaw:
         self._ladder = rungs(steps)
         self._features = Features(space)
         self._rows: list[Array] = []
+        self._keys: list[str] = []
         if candidates is None and (size := space.grid_size()) is not None and size <= _ENUMERATED:
             candidates = [space.grid(place) for place in range(size)]
         self._candidates: Candidates
@@ -117,7 +118,10 @@ class Thaw:
         """
         rng = np.random.default_rng(stream(self.seed, number))
         settings = self.settings
-        taken = {key_of(trial.params) for trial in trials}
+        for trial in trials[len(self._rows) :]:
+            self._rows.append(self._features.of(trial.params))
+            self._keys.append(key_of(trial.params))
+        taken = set(self._keys[: len(trials)])
         seen = sum(1 for trial in trials if trial.curve)
         if len(trials) < settings.design or seen < 2:
             point = evenly(len(trials), self._features.drawn, self.seed)
@@ -153,8 +157,6 @@ class Thaw:
 
     def _fitted(self, rng: np.random.Generator, trials: Sequence[SeenTrial]) -> _Belief:
         """Fit the process to what the trials have shown, with the ends of legs in flight pending."""
-        while len(self._rows) < len(trials):
-            self._rows.append(self._features.of(trials[len(self._rows)].params))
         rows = np.stack(self._rows[: len(trials)])
         trial, step, value = observations(trials)
         score = normal_scores(value)
