@@ -208,8 +208,9 @@ def test_a_run_may_lie_in_a_directory_of_any_name(project: Project, directory: s
     assert {path.name for path in project.root.iterdir()} == {"my_net.py", "experiments", "search_spaces", directory}
 
 
-def test_a_checkpoint_is_found_where_its_run_was_moved_to(tmp_path: Path) -> None:
-    recorded = "/elsewhere/run/trials/0003/checkpoints/epoch=1.ckpt"
+@pytest.mark.parametrize("above", ["/elsewhere", "/elsewhere/checkpoints"])
+def test_a_checkpoint_is_found_where_its_run_was_moved_to(above: str, tmp_path: Path) -> None:
+    recorded = f"{above}/run/trials/0003/checkpoints/epoch=1.ckpt"
     row = TrialRow(number=3, state=TrialState.COMPLETE, params={}, seed=1, checkpoint=recorded)
     assert checkpoints.of_trial(tmp_path, row) is None
     file = tmp_path / "trials/0003/checkpoints/epoch=1.ckpt"

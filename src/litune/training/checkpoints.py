@@ -25,8 +25,8 @@ def below(directory: Path, recorded: str | None) -> Path | None:
     """Return the checkpoint that was recorded of what lies in `directory` now; None if it is nowhere."""
     if not recorded:
         return None
-    parts = Path(recorded).parts
-    moved = directory.joinpath(*parts[parts.index(CHECKPOINTS) :]) if CHECKPOINTS in parts else Path(recorded)
+    _, of_ours, name = recorded.rpartition(f"/{CHECKPOINTS}/")  # a folder above the run may be called so too
+    moved = directory / CHECKPOINTS / name if of_ours else Path(recorded)
     return next((path for path in (moved, Path(recorded)) if path.is_file()), None)
 
 
