@@ -143,6 +143,13 @@ def test_data_that_is_not_there_is_told_once_before_any_trial(project, backend, 
     assert len(result[2].splitlines()) == 1
 
 
+def test_what_data_say_of_themselves_is_told_however_long_it_is(project):
+    net = NET.replace('open(self.root + "/train.csv").close()', 'raise KeyError("x" * 2**21 + "y")')
+    project.write("my_net.py", net.replace("{logged}", "1.0"))
+    result = project.search("experiment=mine", "backend=optuna", "data={_target_: my_net.Data}")
+    project.assert_refused(result, f"my_net.py:25: data: got KeyError: '{'x' * 2**21}y'; expected data that loads")
+
+
 @pytest.mark.parametrize("backend", ["optuna", "local"])
 def test_data_that_lacks_what_only_a_trial_has_is_no_mistake(project, backend):
     net = (

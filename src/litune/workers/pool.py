@@ -20,6 +20,8 @@ from litune.workers import resources
 from litune.workers.child import failed
 from litune.workers.parent import LISTEN, Message, Parent, Warm, warmed
 
+_PACKET = 1 << 16  # bytes of an answer: the kernel refuses to send many more at once on such a connection
+
 
 class Workers:
     """A warm parent and the trials that run under it."""
@@ -35,11 +37,14 @@ class Workers:
 
     def answer(self) -> Message:
         """Wait for the parent's next answer: what a function of `warm` returned, or {"died": status}."""
-        data = self._control.recv(1 << 20)
-        if not data:
-            _, status = os.waitpid(self._parent, 0)
-            return {"died": os.waitstatus_to_exitcode(status)}
-        answer: Message = json.loads(data)
+        text = b""
+        while not text.endswith(b"\n"):
+            data = self._control.recv(_PACKET)
+            if not data:
+                _, status = os.waitpid(self._parent, 0)
+                return {"died": os.waitstatus_to_exitcode(status)}
+            text += data
+        answer: Message = json.loads(text)
         return answer
 
     def start(self, job: Job) -> None:
@@ -170,7 +175,9 @@ def _be_parent(control: socket.socket, warm: list[Warm], driver: int) -> None:
         resources.die_with_parent(driver)
         os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
         for answer in warmed(warm):
-            control.send(json.dumps(answer).encode())
+            text = json.dumps(answer).encode() + b"\n"
+            for start in range(0, len(text), _PACKET):
+                control.send(text[start : start + _PACKET])
             if answer.get("problems"):  # the search ends, and is not to wait for what else there is to load
                 return
         resources.outlive_parent()  # the closed control connection tells it, and it ends its children first
