@@ -167,7 +167,8 @@ def _score(row: TrialRow) -> float:
     return row.score
 
 
-def test_the_time_of_a_trial_is_that_of_all_its_legs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seconds", "rest"), [(6.0, 4.0), (11.0, 0.1)])
+def test_the_time_of_a_trial_is_that_of_all_its_legs(seconds: float, rest: float, tmp_path: Path) -> None:
     ledger = ledgers.create(ledgers.storage_url(tmp_path, None), "it", metric="score", maximize=True, about={})
     study = Study(
         config={},
@@ -184,6 +185,6 @@ def test_the_time_of_a_trial_is_that_of_all_its_legs(tmp_path: Path) -> None:
         until = job.until or 3
         state = TrialState.COMPLETE if until == 3 else TrialState.PAUSED
         history = dict.fromkeys(range(1, until + 1), job.params["x"])
-        study.tell(job.number, Outcome(state=state, score=job.params["x"], history=history, seconds=6.0))
+        study.tell(job.number, Outcome(state=state, score=job.params["x"], history=history, seconds=seconds))
     study.close()
-    assert {tuple(timeouts) for timeouts in left.values()} == {(10.0,), (10.0, 4.0)}
+    assert {tuple(timeouts) for timeouts in left.values()} == {(10.0,), (10.0, rest)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ from litune.objective import Objective
 from litune.space.space import Space, choice, uniform
 from litune.study import ledger as ledgers
 from litune.study.study import Study
-from litune.table import TrialRow
-from litune.trial import Failure, FailureClass, Job, JobTrial, Outcome, TrialState
+from litune.table import TrialRow, leaderboard
+from litune.trial import CHECKPOINTS, Failure, FailureClass, Job, JobTrial, Outcome, TrialState
 
 STEPS = 9
 LAG = 3
@@ -35,8 +36,9 @@ numbers = itertools.count()
 class Search:
     """A study that can be left and opened again."""
 
-    def __init__(self, directory: Path, kind: str, space: Space, *, reuse: bool = True) -> None:
-        self.directory, self.space, self.reuse = directory / str(next(numbers)), space, reuse
+    def __init__(self, directory: Path, kind: str, space: Space, **how: Any) -> None:
+        self.directory, self.space = directory / str(next(numbers)), space
+        self.how = {"trials": 20, "steps": 60, "parallel": LAG, **how}
         self.directory.mkdir()
         self.algorithm, self.pruner, mode, reduce = SEARCHES[kind]
         self.objective = Objective(metric="score", mode=mode, reduce=reduce)
@@ -52,7 +54,7 @@ class Search:
             space=self.space,
             objective=self.objective,
             terms=Terms(algorithm=self.algorithm, pruner=self.pruner, seed=5, **of_all),
-            execution=Execution(trials=20, steps=60, parallel=LAG, reuse=self.reuse),
+            execution=Execution(**self.how),
             ledger=ledger,
             directory=self.directory,
         )
@@ -62,10 +64,18 @@ class Search:
         self.study._ledger._engine.dispose()
         self.open()
 
+    def left(self) -> None:
+        """Open it again as after the end of search.timeout."""
+        self.study.settle()
+        self.study.set_aside()
+        self.study.close()
+        self.open()
+
     def train(self, job: Job) -> None:
         """Have a trial, or its leg, run to its end."""
         assert job.attempt or job.start == len(self.study.rows[job.number].history)
         self.trained.append((job.params["k"], job.until))
+        (Path(job.directory) / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         trial = JobTrial(job, metric="score", maximize=self.objective.maximize, send=lambda _step, _metrics: None)
         history = {}
         for step in range(1, (job.until or STEPS) + 1):
@@ -94,6 +104,9 @@ class Search:
     def table(self) -> list[tuple]:
         self.study.settle()
         self.study.close()
+        best = leaderboard(self.study.rows.values(), maximize=self.objective.maximize)[:3]
+        kept = {int(path.parent.name) for path in self.directory.glob(f"trials/*/{CHECKPOINTS}")}
+        assert kept == {row.number if row.reused is None else row.reused for row in best}
         return meaning(self.study.rows.values())
 
 
@@ -151,4 +164,64 @@ def test_a_kill_at_any_turn_changes_nothing(kind: str, tmp_path: Path) -> None:
             search.study.commit()
         if rng.random() < 0.2:
             search.killed()
+        if rng.random() < 0.2:
+            search.left()
     assert search.table() == whole
+
+
+def test_of_trials_that_go_on_in_a_longer_search_the_best_keep_their_checkpoints(tmp_path: Path) -> None:
+    search = Search(tmp_path, "legs", MANY, steps=30)
+    short = search.to_its_end()
+    search.how["steps"] = 90
+    search.open()
+    longer = search.to_its_end()
+    assert any(len(after[4]) > len(before[4]) for before, after in zip(short, longer, strict=False))
+
+
+def test_a_budget_of_seconds_is_spent_by_trainings_and_not_by_answers(tmp_path: Path) -> None:
+    search = Search(tmp_path, "random", FEW, seconds=4.0)
+    table = search.to_its_end()
+    assert len(search.trained) == 4 < len(table)
+
+
+def test_a_trial_that_was_interrupted_is_run_again_although_the_budget_is_spent(tmp_path: Path) -> None:
+    search = Search(tmp_path, "random", MANY, seconds=1.0)
+    first, second = search.study.ask(), search.study.ask()
+    assert first is not None
+    assert second is not None
+    search.train(first)
+    search.left()
+    assert not search.study.done
+    again = search.study.ask()
+    assert again is not None
+    assert (again.number, again.attempt) == (1, 1)
+    search.train(again)
+    assert search.study.done
+
+
+def failed() -> Outcome:
+    return Outcome(state=TrialState.FAILED, failure=Failure(kind=FailureClass.ERROR, message="as asked"))
+
+
+@pytest.mark.parametrize("trained", [0, 1])
+def test_failures_alike_end_no_search_that_had_a_better_trial_before(trained: int, tmp_path: Path) -> None:
+    search = Search(tmp_path, "random", MANY, equal_failures=2)
+    for _ in range(trained):
+        search.train_any(random.Random(1))
+    search.left()
+    for _ in range(2):
+        job = search.study.ask()
+        assert job is not None
+        search.study.tell(job.number, failed())
+    assert bool(search.study.stopped) == (not trained)
+
+
+def test_what_is_said_of_a_trial_that_has_ended_changes_nothing(tmp_path: Path) -> None:
+    search = Search(tmp_path, "random", MANY)
+    job = search.study.ask()
+    assert job is not None
+    search.train(job)
+    ended = dict(search.study.rows)
+    search.study.report(job.number, STEPS, {"score": 99.0})
+    search.study.tell(job.number, failed())
+    assert search.study.rows == ended
