@@ -1,5 +1,8 @@
 """P4: a lock whose holder was killed holds nobody up."""
 
+import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,3 +32,9 @@ def test_a_lock_is_free_as_soon_as_its_holder_is_dead(tmp_path: Path) -> None:
                     holder.kill()
                 with lock.held(tmp_path):  # it does not wait: it is refused or has it
                     assert str(holder.pid) not in (tmp_path / lock.FILE).read_text()
+
+
+def test_who_holds_a_lock_is_told_whatever_its_last_holder_was_called(tmp_path: Path) -> None:
+    (tmp_path / lock.FILE).write_text(json.dumps({"pid": 1, "host": "h" * 99}))
+    with lock.held(tmp_path):
+        assert lock.holder(tmp_path) == lock.described(os.getpid(), socket.gethostname())

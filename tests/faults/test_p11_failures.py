@@ -88,6 +88,12 @@ def test_out_of_memory_names_the_batch_size(tmp_path: Path) -> None:
     assert "data.batch_size=8" in done.stdout
 
 
+def test_more_memory_than_a_trial_may_take_is_out_of_memory(tmp_path: Path) -> None:
+    faulty(tmp_path, "greedy", "search.trials=1", "search.memory_gb=1")
+    [row] = trials(tmp_path / "it")
+    assert row["failure"]["kind"] == "out_of_memory", row["failure"]["message"]
+
+
 CROWDED = """\
 import errno
 import itertools

@@ -34,6 +34,21 @@ def test_a_trial_that_ends_takes_along_what_it_left_behind(tmp_path: Path) -> No
     assert not left_behind()
 
 
+def test_a_trial_that_ends_leaves_alone_what_another_has_started(tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text('{"model.fault": {"_type": "choice", "_value": ["served", "brief"]}}')
+    faulty(tmp_path, None, f"search.space={space}", "search.algorithm=grid", "search.trials=2")
+    assert [row["state"] for row in trials(tmp_path / "it")] == ["COMPLETE", "COMPLETE"]
+    assert not left_behind()
+
+
+def test_a_trial_whose_parent_is_killed_takes_along_what_it_has_forked(tmp_path: Path) -> None:
+    faulty(tmp_path, "deserted", "search.trials=1", "search.retries.lost=0")
+    [row] = trials(tmp_path / "it")
+    assert row["failure"]["kind"] == "lost"
+    assert not left_behind()
+
+
 @pytest.mark.parametrize(("backend", "fault"), [("optuna", "hang"), ("local", "asleep")])
 def test_a_search_ends_by_its_deadline_and_can_be_continued(backend: str, fault: str, tmp_path: Path) -> None:
     with tally("P12", backend) as one, one.attempt():

@@ -94,6 +94,16 @@ def test_a_run_keeps_its_lag_whatever_search_parallel_is_later(
             assert study.terms.lag == lag
 
 
+def test_a_run_says_how_far_it_went_at_most(tmp_path: Path) -> None:
+    said = []
+    for trials, seconds in ((3, 5.0), (3, 9.0), (3, 7.0), (3, None), (2, 9.0)):
+        words = [f"search.trials={trials}", f"search.budget.seconds={'null' if seconds is None else seconds}"]
+        with opening.opened(*searched(tmp_path, "name=it", "search.algorithm=random", *words)):
+            config, _, _ = runs.read(tmp_path / "it")
+            said.append((config.search.trials, config.search.budget.seconds))
+    assert said == [(3, 5.0), (3, 9.0), (3, 9.0), (3, None), (3, None)]
+
+
 def test_a_default_written_out_gives_a_run_no_other_name(tmp_path: Path) -> None:
     names = [identity.run_name(*searched(tmp_path, *words)) for words in ([], ["trainer.compile=false"], ["seed=43"])]
     assert names[0] == names[1] != names[2]

@@ -66,10 +66,15 @@ class Search:
 
     def left(self) -> None:
         """Open it again as after the end of search.timeout."""
+        over, resting = self.study.done, self.resting()
         self.study.settle()
+        assert over or self.resting() == resting
         self.study.set_aside()
         self.study.close()
         self.open()
+
+    def resting(self) -> list[int]:
+        return [row.number for row in self.study.rows.values() if row.resting]
 
     def train(self, job: Job) -> None:
         """Have a trial, or its leg, run to its end."""
@@ -104,8 +109,9 @@ class Search:
     def table(self) -> list[tuple]:
         self.study.settle()
         self.study.close()
-        best = leaderboard(self.study.rows.values(), maximize=self.objective.maximize)[:3]
+        best = leaderboard(self.study.rows.values(), maximize=self.objective.maximize)
         kept = {int(path.parent.name) for path in self.directory.glob(f"trials/*/{CHECKPOINTS}")}
+        best = best[: self.study.execution.keep_checkpoints]
         assert kept == {row.number if row.reused is None else row.reused for row in best}
         return meaning(self.study.rows.values())
 
@@ -169,10 +175,27 @@ def test_a_kill_at_any_turn_changes_nothing(kind: str, tmp_path: Path) -> None:
     assert search.table() == whole
 
 
+def test_trials_that_rest_do_so_still_when_time_is_over_for_those_that_run(tmp_path: Path) -> None:
+    search, rng = Search(tmp_path, "legs", MANY), random.Random(1)
+    while not search.resting():
+        search.train_any(rng)
+    while search.study.ask() is not None:
+        pass
+    assert search.resting()
+    search.left()
+
+
+def test_of_trials_that_others_answer_the_best_keep_their_checkpoints(tmp_path: Path) -> None:
+    search, rng = Search(tmp_path, "legs", FEW, steps=30, keep_checkpoints=2), random.Random(2)
+    while not search.study.done:
+        search.train_any(rng)
+    assert search.table()
+
+
 def test_of_trials_that_go_on_in_a_longer_search_the_best_keep_their_checkpoints(tmp_path: Path) -> None:
-    search = Search(tmp_path, "legs", MANY, steps=30)
+    search = Search(tmp_path, "legs of a loss", MANY, steps=30)
     short = search.to_its_end()
-    search.how["steps"] = 90
+    search.how["steps"] = 60
     search.open()
     longer = search.to_its_end()
     assert any(len(after[4]) > len(before[4]) for before, after in zip(short, longer, strict=False))

@@ -142,8 +142,7 @@ class Ledger:
         row = replace(self.rows[number], history=dict(outcome.history), **ending)
         resting = outcome.state is TrialState.PAUSED
         seconds, restoring = row.seconds + outcome.seconds, row.restoring + outcome.restoring
-        ran = outcome.seconds and row.reused is None
-        spans = (*row.spans, Span(row.started, outcome.seconds)) if ran else row.spans
+        spans = (*row.spans, Span(row.started, outcome.seconds)) if outcome.seconds else row.spans
         row = replace(row, seconds=seconds, restoring=restoring, resting=resting, spans=spans)
         self.rows[number] = row
         self._attributes.add(number)

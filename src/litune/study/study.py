@@ -194,7 +194,7 @@ class Study:
     def _spent_out(self) -> bool:
         """Say whether search.budget.seconds is spent."""
         most = self.execution.seconds
-        return most is not None and sum(row.seconds for row in self.rows.values() if row.reused is None) >= most
+        return most is not None and sum(row.seconds for row in self.rows.values()) >= most
 
     def _carry_out(self, number: int, decision: Decision) -> Job:
         """Start the trial, or the leg of a trial, that the plan has decided on."""

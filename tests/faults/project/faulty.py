@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -83,6 +84,37 @@ def killed() -> None:
 
 def out_of_memory() -> None:
     raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 EiB")
+
+
+def greedy() -> None:
+    torch.empty(1 << 32, dtype=torch.uint8)
+
+
+def served() -> None:
+    """Have a process that is nobody's child, and need it still when the next trial has ended."""
+    started = subprocess.run(["sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"], stdout=subprocess.PIPE, check=True)
+    pid = Path(os.environ["LITUNE_TRIAL"]).with_name("0001") / "pid"
+    while not pid.exists() or Path("/proc", pid.read_text()).exists():
+        time.sleep(0.05)
+    time.sleep(0.5)  # for whoever sees to what that one has left behind
+    os.kill(int(started.stdout), 0)
+
+
+def brief() -> None:
+    place = Path(os.environ["LITUNE_TRIAL"])
+    (place / "part").write_text(str(os.getpid()))
+    (place / "part").rename(place / "pid")
+
+
+def deserted() -> None:
+    """Fork a child, and have the process that has forked this one killed."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, b"here")
+        time.sleep(600)
+    os.read(reader, 4)
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
 
 
 def family() -> None:
