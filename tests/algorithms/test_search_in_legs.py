@@ -124,12 +124,26 @@ def test_params_tried_before_are_answered_up_to_their_step(tmp_path: Path) -> No
         (["trainer.enable_checkpointing=false"], "trainer.enable_checkpointing: got False; expected true beside"),
         (["trainer.val_check_interval=1"], "trainer.val_check_interval: got 1; expected 1.0, at the end of an epoch"),
         (["trainer.max_epochs=-1"], "trainer.max_epochs: got -1; expected a number beside"),
+        (["trainer.fast_dev_run=true"], "trainer.fast_dev_run: got True; expected false beside"),
+        (["trainer.reload_dataloaders_every_n_epochs=1"], "every_n_epochs: got 1; expected 0 beside"),
+        (["trainer.min_steps=5"], "trainer.min_steps: got 5; expected null beside"),
+        (["trainer.max_time=00:00:01:00"], "trainer.max_time: got '00:00:01:00'; expected null beside"),
+        (["trainer.devices=2"], "trainer.devices: got 2; expected 1 beside"),
+        (["trainer.num_nodes=2"], "trainer.num_nodes: got 2; expected 1 beside"),
         (["backend=nni", "backend.tuner=TPE"], "backend.tuner: got 'TPE'; expected null beside"),
     ],
 )
 def test_what_cannot_be_paused_is_refused(tmp_path: Path, overrides: list[str], said: str) -> None:
     assert said in search(tmp_path, *ASHA, *overrides, code=2)
     assert not (tmp_path / "it").exists()
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "max_steps", "check_val_every_n_epoch", "val_check_interval"])
+def test_trainings_of_different_lengths_are_refused(tmp_path: Path, name: str) -> None:
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps({f"trainer.{name}": {"_type": "choice", "_value": [1, 2]}}))
+    said = search(tmp_path, *ASHA, f"search.space={space}", code=2)
+    assert f"trainer.{name}: got a parameter; expected a fixed length of the trainings beside" in said
 
 
 def test_auto_continues_trials_where_it_can_and_says_why(tmp_path: Path) -> None:
