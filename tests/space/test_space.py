@@ -150,7 +150,10 @@ def test_multiples_print_as_a_person_writes_them():
 
 def test_a_multiple_with_the_dust_of_another_tuner_is_contained():
     assert quniform(0, 1, 0.1).contains(3 * 0.1)
-    assert loguniform(1e-4, 0.1).contains(math.exp(math.log(0.1)))
+    assert quniform(-1, 1, 0.1).contains(0.7 - 0.4 - 0.3)
+    dusty = math.exp(math.log(0.1))
+    assert loguniform(1e-4, 0.1).contains(dusty)
+    assert loguniform(1e-4, 0.1).encode(dusty) == 0.1 < dusty
     assert not quniform(0, 1, 0.1).contains(0.31)
     assert not uniform(0, 1).contains(1.0001)
 
@@ -167,6 +170,7 @@ def test_json_may_turn_a_float_into_a_whole_number():
     assert choice(64.0, 128.0).encode(128) == 1
     assert qloguniform(8, 512, 8).contains(64)
     assert randint(0, 9).contains(8.0)
+    assert not randint(0, 9).contains(7.5)
     assert not choice(1, 2).contains(True)
     assert not choice([1, 2], "x").contains([True, 2])
     assert choice([1, 2], "x").contains([1.0, 2])
