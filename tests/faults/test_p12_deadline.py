@@ -42,7 +42,7 @@ def test_a_trial_that_ends_leaves_alone_what_another_has_started(tmp_path: Path)
     assert not left_behind()
 
 
-def test_a_trial_whose_parent_is_killed_takes_along_what_it_has_forked(tmp_path: Path) -> None:
+def test_a_trial_whose_parent_is_killed_takes_along_what_it_has_started(tmp_path: Path) -> None:
     faulty(tmp_path, "deserted", "search.trials=1", "search.retries.lost=0")
     [row] = trials(tmp_path / "it")
     assert row["failure"]["kind"] == "lost"

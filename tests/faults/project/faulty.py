@@ -107,7 +107,8 @@ def brief() -> None:
 
 
 def deserted() -> None:
-    """Fork a child, and have the process that has forked this one killed."""
+    """Fork a child and start a program, each with all that is open here, and kill the process that forked this one."""
+    os.posix_spawnp(SLEEP[0], SLEEP, os.environ)
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.write(writer, b"here")
