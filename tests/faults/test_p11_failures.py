@@ -80,6 +80,7 @@ def test_retries_are_by_class_and_counted(fault: str, words: list[str], attempts
         assert row["failure"]["kind"] == KINDS.get(fault, fault)
         assert sum(row["retried"].values()) == attempts - 1
         assert (f"in each of {attempts} attempts" in row["failure"]["message"]) == (attempts > 1)
+        assert (tmp_path / "it/trials/0000/log.txt").read_text().count(f"fault: {fault}\n") == attempts
 
 
 def test_out_of_memory_names_the_batch_size(tmp_path: Path) -> None:

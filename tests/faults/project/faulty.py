@@ -22,6 +22,7 @@ class Faulty(pl.LightningModule):
         self.layer = torch.nn.Linear(2, 1)
 
     def on_train_start(self) -> None:
+        print(f"fault: {self.fault}", flush=True)
         globals()[self.fault]()
 
     def training_step(self, batch, _batch_idx):
