@@ -83,6 +83,10 @@ CASES = {
     "a choice that its type rejects": (
         one("model.lr", "choice", [0.1, "big"]), [f"{FILE}:2: model.lr: got 'big'; expected float"],
     ),
+    "a key and one right below it": (
+        '{"model.act": {"_type": "choice", "_value": ["a"]},\n "model.act.b": {"_type": "choice", "_value": [1]}}',
+        [f"{FILE}:2: model.act.b: got both model.act and model.act.b; expected one of the two"],
+    ),
     "a key and one below it": (
         '{"model.act": {"_type": "choice", "_value": ["a"]},\n "model.act.b.c": {"_type": "choice", "_value": [1]}}',
         [f"{FILE}:2: model.act.b.c: got both model.act and model.act.b.c; expected one of the two"],

@@ -1,5 +1,6 @@
 """A whole search by the public command, on the reference backend: what the study promises of its table."""
 
+import shutil
 from pathlib import Path
 
 import optuna
@@ -79,6 +80,16 @@ def test_only_the_best_trials_keep_their_checkpoints(six: Path) -> None:
     kept = {int(path.parent.name) for path in (six / "trials").glob("*/checkpoints")}
     best = sorted(trials(six), key=lambda row: -row["score"])[:3]
     assert kept == {row["number"] for row in best}
+
+
+def test_the_same_command_may_have_fewer_trials_keep_theirs(six: Path, tmp_path: Path) -> None:
+    shutil.copytree(six, tmp_path / "it")
+    search(tmp_path, RANDOM, "search.trials=6", "search.keep_checkpoints=1")
+    [kept] = (tmp_path / "it" / "trials").glob("*/checkpoints")
+    best = SearchResult(tmp_path / "it").best
+    assert kept.parent == best.directory
+    assert best.checkpoint is not None
+    assert best.checkpoint.is_relative_to(kept)  # its own, and not that of the run that it was copied from
 
 
 def test_a_recorded_trial_replays_bit_equal(six: Path) -> None:
