@@ -34,6 +34,14 @@ def test_a_trial_that_ends_takes_along_what_it_left_behind(tmp_path: Path) -> No
     assert not left_behind()
 
 
+def test_what_a_trial_left_behind_is_gone_while_the_search_goes_on(tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text('{"model.fault": {"_type": "choice", "_value": ["family", "heir"]}}')
+    words = ["search.algorithm=grid", "search.trials=2", "search.parallel=1", "search.trial_timeout=30"]
+    faulty(tmp_path, None, f"search.space={space}", *words)
+    assert [row["state"] for row in trials(tmp_path / "it")] == ["COMPLETE", "COMPLETE"]
+
+
 def test_a_trial_that_ends_leaves_alone_what_another_has_started(tmp_path: Path) -> None:
     space = tmp_path / "space.json"
     space.write_text('{"model.fault": {"_type": "choice", "_value": ["served", "brief"]}}')

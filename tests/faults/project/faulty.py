@@ -122,8 +122,16 @@ def deserted() -> None:
 def family() -> None:
     """Leave behind a child, one in a session of its own, and an orphan without an environment."""
     subprocess.Popen(SLEEP)
-    subprocess.Popen(SLEEP, start_new_session=True)
+    child = subprocess.Popen(SLEEP, start_new_session=True)
+    (Path(os.environ["LITUNE_TRIAL"]) / "pid").write_text(str(child.pid))
     subprocess.run(["sh", "-c", "env -i setsid sleep 600 >/dev/null 2>&1 &"], check=True)
+
+
+def heir() -> None:
+    """Wait until what the first trial has left behind is gone."""
+    pid = Path(os.environ["LITUNE_TRIAL"]).with_name("0000") / "pid"
+    while Path("/proc", pid.read_text()).exists():
+        time.sleep(0.05)
 
 
 def hang() -> None:
