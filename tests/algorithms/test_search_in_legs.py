@@ -129,7 +129,6 @@ def test_params_tried_before_are_answered_up_to_their_step(tmp_path: Path) -> No
         (["trainer.min_steps=5"], "trainer.min_steps: got 5; expected null beside"),
         (["trainer.max_time=00:00:01:00"], "trainer.max_time: got '00:00:01:00'; expected null beside"),
         (["trainer.devices=2"], "trainer.devices: got 2; expected 1 beside"),
-        (["trainer.num_nodes=2"], "trainer.num_nodes: got 2; expected 1 beside"),
         (["backend=nni", "backend.tuner=TPE"], "backend.tuner: got 'TPE'; expected null beside"),
     ],
 )

@@ -44,6 +44,7 @@ SEARCH = {
     "one name for two runs": (["-m", "name=a", "seed=1,2"], ["command line: name: got a for 2 runs"]),
     "space that is not there": (["search.space=nope.json"], ["nope.json: search.space: got no such file"]),
     "GPU that is not there": (["trainer.accelerator=gpu"], ["trainer.accelerator: got gpu"]),
+    "several machines": (["trainer.num_nodes=2"], ["trainer.num_nodes: got 2; expected 1", "trainer.devices gives it"]),
     "unknown accelerator": (["trainer.accelerator=tpuu"], ["trainer.accelerator: got 'tpuu'", "did you mean tpu?"]),
     "devices": (["trainer.devices=all"], ["trainer.devices: got 'all'; expected a number, a list of indices, or auto"]),
     "storage that is no URL": (["search.storage=foo"], ["search.storage: got something else; expected an SQLAlchemy"]),

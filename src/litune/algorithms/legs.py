@@ -46,9 +46,8 @@ def hindrances(config: DictConfig, space: Space, algorithm: str) -> Iterator[Pro
     for name in ("min_epochs", "min_steps", "max_time"):
         if trainer[name] is not None:
             yield Problem(key=f"trainer.{name}", got=repr(trainer[name]), expected=f"null {wants}")
-    for name, number in (("devices", devices_a_trial(trainer)), ("num_nodes", trainer.num_nodes)):
-        if number > 1:
-            yield Problem(key=f"trainer.{name}", got=str(trainer[name]), expected=f"1 {wants}")
+    if devices_a_trial(trainer) > 1:
+        yield Problem(key="trainer.devices", got=str(trainer.devices), expected=f"1 {wants}")
     for name in _LENGTH:
         if name in space.names:
             yield Problem(key=name, got="a parameter", expected=f"a fixed length of the trainings {wants}")
