@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from tests.faults.searches import RANDOM, begun, command, ended, environment, start, wait_for
 from tests.faults.sessions import faulty
 from tests.faults.tallies import tally
@@ -31,11 +32,61 @@ def test_a_metric_that_the_first_trial_lacks_ends_the_search_and_the_nearest_is_
     done = faulty(tmp_path, "none", *words)
     assert done.returncode == 1
     assert "logged: score; did you mean score?" in done.stdout
-    assert "stopped early: the first trial reported no metric, and no other would" in done.stdout
+    assert "stopped early: the first trial lacks a metric, as any other would" in done.stdout
     assert len(trials(tmp_path / "it")) < 5  # those that were under way
     again = faulty(tmp_path, "none", *words, "search.stop_after_equal_failures=0")
     assert "stopped early" not in again.stdout
     assert [row["failure"]["kind"] for row in trials(tmp_path / "it")] == ["no_metric"] * 9
+
+
+STOP = "callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping"
+KEEP = "callbacks.keep._target_=pytorch_lightning.callbacks.ModelCheckpoint"
+PLATEAU = "lr_scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau"
+SGD = ["optimizer._target_=torch.optim.SGD", "optimizer.lr=0.01"]
+OWN_SCHEDULER = """\
+import tiny
+import torch
+
+
+class Net(tiny.Tiny):
+    def configure_optimizers(self):
+        optimizer = super().configure_optimizers()
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "scoer"}}
+"""
+OWN = "monitor=scoer, which the model's own code gives,"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([STOP, "callbacks.stop.monitor=scoer"], "callbacks.stop.monitor=scoer"),
+        ([KEEP, "callbacks.keep.monitor=scoer"], "callbacks.keep.monitor=scoer"),
+        ([PLATEAU, *SGD, "lr_scheduler.monitor=scoer"], "lr_scheduler.monitor=scoer"),
+        (["model._target_=monitoring.Net", "allow=[monitoring]"], OWN),
+    ],
+    ids=["EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau", "the model's own"],
+)
+def test_a_monitor_that_the_first_trial_lacks_ends_the_search_and_the_nearest_is_told(
+    words: list[str], named: str, tmp_path: Path
+) -> None:
+    (tmp_path / "monitoring.py").write_text(OWN_SCHEDULER)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = preloaded.run(command(tmp_path, *RANDOM, "search.pruner=none", "search.parallel=1", *words), env=env)
+    assert done.returncode == 1
+    assert f"{named} was not logged; logged: born_among, score, threads; did you mean score?" in done.stdout
+    assert "stopped early: the first trial lacks a metric" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert [row["failure"]["kind"] for row in trials(tmp_path / "it")] == ["no_metric"]
+
+
+def test_a_first_monitor_that_is_lacking_does_not_end_a_search_of_the_monitors(tmp_path: Path) -> None:
+    space = tmp_path / "space.json"
+    space.write_text('{"callbacks.stop.monitor": {"_type": "choice", "_value": ["scoer", "score"]}}')
+    words = [f"search.space={space}", "search.trials=2", "search.algorithm=grid", "search.parallel=1", STOP]
+    done = preloaded.run(command(tmp_path, *words))
+    assert done.returncode == 0, done.stdout
+    assert [row["state"] for row in trials(tmp_path / "it")] == ["FAILED", "COMPLETE"]
 
 
 def test_a_first_trial_too_short_to_be_validated_does_not_end_a_search_of_the_length(tmp_path: Path) -> None:

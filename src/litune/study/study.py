@@ -28,6 +28,7 @@ from litune.study.ledger import Ledger
 from litune.table import Leg, TrialRow, digest, leaderboard
 from litune.trial import CHECKPOINTS, Job, Metrics, Outcome, TrialState, directory_in
 
+_MEASURING = ("trainer", "callbacks", "lr_scheduler")  # what says when metrics are there, and who asks for which
 _LEAST = 0.1  # seconds for a leg of a trial whose time is over: it fails as one that took too long
 
 
@@ -61,8 +62,8 @@ class Study:
         owns_loop = bool(config.get("function"))
         self._duplicates = Duplicates(objective, ledger.rows, owns_loop=owns_loop) if alike else None
         self._dropped: set[int] = set()  # trials whose checkpoints are gone
-        validated_alike = not owns_loop and not any(name.startswith("trainer.") for name in space.names)
-        self._hopeless = failures.Hopeless(execution.equal_failures, validated_alike=validated_alike)
+        measured_alike = not owns_loop and not any(name.startswith(_MEASURING) for name in space.names)
+        self._hopeless = failures.Hopeless(execution.equal_failures, measured_alike=measured_alike)
         # interrupted trials, to be run again under their number
         self._again = deque(number for number, row in sorted(self.rows.items()) if not (row.ended or row.resting))
 

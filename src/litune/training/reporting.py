@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,13 @@ def _is_last(trainer: Any) -> bool:
 
 
 class MetricMissing(LituneError):
-    """The objective's metric was not among those logged."""
+    """A metric that is asked for was not among those logged; `what` says who asks for it, and when."""
+
+    def __init__(self, what: str, metric: str, logged: Iterable[str]) -> None:
+        names = sorted(logged)
+        alike = nearest(metric, names)
+        hint = f"; did you mean {alike}?" if alike else ""
+        super().__init__(f"{what}; logged: {', '.join(names) or 'nothing'}{hint}")
 
 
 class EpochSeeds:
@@ -148,7 +154,8 @@ class Report:
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if value.numel() == 1}
         if self._metric not in metrics:
-            raise MetricMissing(self._missing(metrics))
+            asked = f"objective.metric={self._metric} was not logged by the end of a validation"
+            raise MetricMissing(asked, self._metric, metrics)
         step = len(self.history) + 1
         self.history[step] = metrics[self._metric]
         self._note_where()
@@ -163,9 +170,3 @@ class Report:
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         if stop:
             self._decided = trainer.should_stop = True
-
-    def _missing(self, metrics: dict[str, float]) -> str:
-        logged = ", ".join(sorted(metrics)) or "nothing"
-        alike = nearest(self._metric, metrics)
-        hint = f"; did you mean {alike}?" if alike else ""
-        return f"objective.metric={self._metric} was not logged by the end of a validation; logged: {logged}{hint}"

@@ -25,7 +25,7 @@ from litune.errors import InputError
 from litune.objective import Objective
 from litune.targets import functions, lightning_packages, targets
 from litune.targets.locate import locate
-from litune.training import loggers, ranks, stand_ins
+from litune.training import loggers, monitors, ranks, stand_ins
 from litune.training.fresh_workers import FreshWorkers
 from litune.training.optimizer_options import OptimizerOptions
 from litune.training.reporting import EpochSeeds, LastEpoch, Report
@@ -82,10 +82,9 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
     with stand_ins.readable(trial.checkpoint, config), loggers.opened(config, trial) as opened:
         callbacks = [*fresh, seeds, report, marks, told, *continued, *callbacks]
         trainer = build_trainer(config, lightning, trial.directory, opened, callbacks)
-        if trial.checkpoint:
-            trainer.fit(module, datamodule=data, ckpt_path=trial.checkpoint, weights_only=True)
-        else:
-            trainer.fit(module, datamodule=data)
+        continuing = {"ckpt_path": trial.checkpoint, "weights_only": True} if trial.checkpoint else {}
+        with monitors.named(trainer, config, lightning):
+            trainer.fit(module, datamodule=data, **continuing)
     state, failure = _ending(report, objective.metric)
     return Outcome(
         state=state,

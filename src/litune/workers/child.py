@@ -53,7 +53,8 @@ def execute(job: Job, send: Send, *, last: bool = False) -> Outcome:
     except BaseException as error:  # the trial's edge: nothing that a user's code does ends a search
         if type(error).__name__ == _SIGTERM:
             raise
-        kind, message = classify(error), _last_lines(error)
+        kind = classify(error)
+        message = str(error) if kind is FailureClass.NO_METRIC else _last_lines(error)
         if kind is FailureClass.OUT_OF_MEMORY and (sizes := _batch_sizes(config)):
             message += f"\n{_last_lines(error, 1)} with {sizes}"
         return failed(kind, message, history, time.monotonic() - started)
