@@ -21,6 +21,7 @@ SEARCH = {
     "no workers": (["search.parallel=0"], ["command line: search.parallel: got 0; expected at least 1"]),
     "no time": (["search.timeout=0"], ["command line: search.timeout: got 0.0; expected more than 0"]),
     "direction": (["objective.mode=maximum"], ["command line: objective.mode: ", "did you mean max?"]),
+    "other word": (["objective.mode=minimize"], ["objective.mode: got 'minimize'", "did you mean min?"]),
     "algorithm": (["search.algorithm=tpee"], ["command line: search.algorithm: ", "did you mean tpe?"]),
     "precision": (["trainer.precision=bf16-mixd"], ["command line: trainer.precision: ", "did you mean bf16-mixed?"]),
     "unknown backend": (["backend=opuna"], ["command line: backend: got opuna", "did you mean optuna?"]),

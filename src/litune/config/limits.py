@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from litune.errors import Problem, nearest
@@ -27,7 +27,8 @@ def _limit(key: str, value: Any, limits: Mapping[str, Any]) -> Iterator[Problem]
     if choices and value not in choices:
         cure = f"choose it by backend={value}" if key == "backend.name" else ""
         expected = f"one of {', '.join(choices)}"
-        yield Problem(key=key, got=repr(value), expected=expected, nearest=nearest(str(value), choices), cure=cure)
+        near = nearest(str(value), choices) or _begins(str(value), choices)
+        yield Problem(key=key, got=repr(value), expected=expected, nearest=near, cure=cure)
     if not isinstance(value, limits.get("kinds", object)):
         yield Problem(key=key, got=repr(value), expected=limits["help"])
     if "form" in limits and not re.fullmatch(limits["form"], str(value)):
@@ -45,3 +46,8 @@ def _limit(key: str, value: Any, limits: Mapping[str, Any]) -> Iterator[Problem]
         yield Problem(key=key, got=repr(value), expected=f"at most {limits['most']}")
     if "above" in limits and not value > limits["above"]:
         yield Problem(key=key, got=repr(value), expected=f"more than {limits['above']}")
+
+
+def _begins(word: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that a longer word begins with: min for minimize."""
+    return next((choice for choice in choices if word.lower().startswith(choice)), None)
