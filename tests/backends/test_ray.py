@@ -308,7 +308,20 @@ class TestNative:
             (("backend.searcher=hyperopt",), "pip install hyperopt"),
             (("backend.searcher={_target_: os.system}",), "a class of ray.tune"),
             (("backend.scheduler=ashha",), "did you mean asha?"),
-            (("backend.scheduler={name: asha, grace: 1}",), "grace"),
+            (
+                ("backend.scheduler={name: asha, graze_period: 1}",),
+                "backend.scheduler.graze_period: got an unknown argument; expected an argument of asha: time_attr",
+            ),
+            (
+                ("backend.scheduler={name: asha, graze_period: 1}",),
+                "did you mean backend.scheduler.grace_period?",
+            ),
+            (
+                ("backend.scheduler={name: asha, grace_period: long}",),
+                "backend.scheduler.grace_period: got 'long'; expected a number",
+            ),
+            (("backend.scheduler={name: asha, brackets: 0}",), "got asha with brackets=0; expected one that fits"),
+            (("backend.searcher={name: optuna, sed: 1}",), "did you mean backend.searcher.seed?"),
             (("backend.scheduler={grace_period: 1}",), "backend.scheduler: got no name; expected null, one of fifo"),
             (("backend.scheduler=asha", "trainer.val_check_interval=0.5"), "{name: asha, max_t: NUMBER}"),
             (("backend.scheduler=asha", "search.pruner=median"), "search.pruner: got median; expected none"),

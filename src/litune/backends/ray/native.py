@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -19,10 +19,12 @@ from ray.tune.search import SEARCH_ALG_IMPORT, Searcher
 from litune.backends import View
 from litune.backends.ray import population
 from litune.backends.ray.trainable import OBJECTIVE, STEP
+from litune.config.assigning import format_value
 from litune.errors import InputError, Problem, nearest
 from litune.space.space import Space
 from litune.steps import steps_of
 from litune.study.study import Study
+from litune.targets.signatures import signature
 from litune.trial import Job, Outcome, TrialState
 
 NATIVE = "native"  # as a searcher: Ray's default among its own, Optuna
@@ -54,7 +56,7 @@ def searcher(config: DictConfig, space: Space) -> Any:
         raise InputError(_unknown(key, name, [NATIVE, *SEARCHERS], cure))
     if not (inspect.isclass(kind) and issubclass(kind, Searcher)):
         raise InputError(Problem(key=key, got=name, expected="a subclass of ray.tune.search.Searcher"))
-    built = _built(kind, key, name, arguments)
+    built = _built(kind, key, name, {}, arguments)
     try:
         taken = built.set_search_properties(OBJECTIVE, config.objective.mode, domains(space))
     except Exception as error:  # whatever the searcher says of a space that it cannot search
@@ -86,8 +88,8 @@ def scheduler(config: DictConfig, space: Space) -> Any:
         defaults |= population.mutations(kind, config, space)
         kind = type(kind.__name__, (population.Population, kind), {})
     accepted = inspect.signature(kind).parameters
-    arguments = {key: value for key, value in defaults.items() if key in accepted} | given
-    return _built(kind, key, name, arguments)
+    ours = {name: value for name, value in defaults.items() if name in accepted and name not in given}
+    return _built(kind, key, name, ours, given)
 
 
 def legs(scheduler: Any) -> int:
@@ -196,21 +198,39 @@ def _located(path: str, key: str, config: DictConfig) -> Any:
         raise InputError(Problem(key=key, got=path, expected=expected, cure=str(error))) from error
 
 
-def _built(kind: Callable[..., Any], key: str, name: str, arguments: Mapping[str, Any]) -> Any:
+def _built(kind: type, key: str, name: str, ours: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    """Return one of the kind, made with our arguments and those that are given."""
+    if problems := list(_misfits(kind, key, name, given)):
+        raise InputError(problems)
+    named = ", ".join(f"{argument}={format_value(value)}" for argument, value in given.items())
+    full = f"{name} with {named}" if named else name
     try:
-        return kind(**arguments)
+        return kind(**ours, **given)
     except (ImportError, AssertionError) as error:
         package = _PACKAGES.get(name, name)
         if "install" in str(error).lower() or isinstance(error, ImportError):
             cure = f"install it with: pip install {package}"
             raise InputError(Problem(key=key, got=f"{name}, which lacks a package", cure=cure)) from error
-        raise InputError(_unfit(key, name, str(error))) from error
+        raise InputError(_unfit(key, full, str(error))) from error
     except (TypeError, ValueError, RuntimeError, tune.TuneError) as error:
-        raise InputError(_unfit(key, name, str(error))) from error
+        raise InputError(_unfit(key, full, str(error))) from error
 
 
-def _unfit(key: str, name: str, said: str) -> Problem:
-    return Problem(key=key, got=name, expected="one that fits this search", cure=said.splitlines()[0] if said else "")
+def _misfits(kind: type, key: str, name: str, given: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the given arguments that the kind does not have, and what is given for a number and is none."""
+    accepted = signature(kind)
+    for argument, value in given.items():
+        full, known = f"{key}.{argument}", accepted.arguments.get(argument)
+        if known is None and not accepted.open:
+            near = nearest(argument, accepted.arguments)
+            expected = f"an argument of {name}: {', '.join(accepted.arguments)}" if accepted.arguments else "nothing"
+            yield Problem(key=full, got="an unknown argument", expected=expected, nearest=near and f"{key}.{near}")
+        elif known and known.annotation in (int, float) and not isinstance(value, (int, float)):
+            yield Problem(key=full, got=format_value(value), expected="a number")
+
+
+def _unfit(key: str, got: str, said: str) -> Problem:
+    return Problem(key=key, got=got, expected="one that fits this search", cure=said.splitlines()[0] if said else "")
 
 
 def _unknown(key: str, name: str, known: list[str], cure: str) -> Problem:
