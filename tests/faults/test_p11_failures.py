@@ -34,6 +34,11 @@ def test_a_metric_that_the_first_trial_lacks_ends_the_search_and_the_nearest_is_
     assert "logged: score; did you mean score?" in done.stdout
     assert "stopped early: the first trial lacks a metric, as any other would" in done.stdout
     assert len(trials(tmp_path / "it")) < 5  # those that were under way
+    faulty(tmp_path, "none", *words, "search.parallel=1")
+    told = [row["number"] for row in trials(tmp_path / "it")]
+    done = faulty(tmp_path, "none", *words, "search.parallel=1")  # tries one more: the code may be mended by now
+    assert "stopped early: the first trial lacks a metric" in done.stdout
+    assert [row["number"] for row in trials(tmp_path / "it")] == [*told, len(told)]
     again = faulty(tmp_path, "none", *words, "search.stop_after_equal_failures=0")
     assert "stopped early" not in again.stdout
     assert [row["failure"]["kind"] for row in trials(tmp_path / "it")] == ["no_metric"] * 9

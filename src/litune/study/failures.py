@@ -25,18 +25,20 @@ def counted(failure: Failure, row: TrialRow) -> Failure:
 class Hopeless:
     """Notes how trials end, in order, until it is clear whether the first ones tell that no other could end well.
 
-    So it is if the first `most` fail alike, or if trial 0 lacks a metric and all are `measured_alike`; 0: it never is.
+    So it is if the first `most` fail alike, or if trial `first` lacks a metric and all are `measured_alike`; 0: it
+    never is.
     """
 
-    def __init__(self, most: int, *, measured_alike: bool) -> None:
-        self._most, self._measured_alike, self._causes = most, measured_alike, list[str | None]()
+    def __init__(self, most: int, *, first: int, measured_alike: bool) -> None:
+        self._most, self._first, self._measured_alike = most, first, measured_alike
+        self._causes = list[str | None]()
 
     def note(self, number: int, failure: Failure | None) -> str:
         """Return why no further trial could end well; "" where one may."""
         self._causes.append(_cause(failure) if failure else None)
         if failure is None or not self._most:
             return ""
-        if self._measured_alike and number == 0 and failure.kind is FailureClass.NO_METRIC:
+        if self._measured_alike and number == self._first and failure.kind is FailureClass.NO_METRIC:
             return "the first trial lacks a metric, as any other would (search.stop_after_equal_failures=0: go on)"
         alike = len(self._causes) == self._most and len(set(self._causes)) == 1
         return f"the first {self._most} trials failed alike" if alike else ""

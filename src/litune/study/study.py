@@ -62,10 +62,11 @@ class Study:
         owns_loop = bool(config.get("function"))
         self._duplicates = Duplicates(objective, ledger.rows, owns_loop=owns_loop) if alike else None
         self._dropped: set[int] = set()  # trials whose checkpoints are gone
-        measured_alike = not owns_loop and not any(name.startswith(_MEASURING) for name in space.names)
-        self._hopeless = failures.Hopeless(execution.equal_failures, measured_alike=measured_alike)
         # interrupted trials, to be run again under their number
         self._again = deque(number for number, row in sorted(self.rows.items()) if not (row.ended or row.resting))
+        first = min(self._again, default=len(self.rows))  # of those that this command starts
+        measured_alike = not owns_loop and not any(name.startswith(_MEASURING) for name in space.names)
+        self._hopeless = failures.Hopeless(execution.equal_failures, first=first, measured_alike=measured_alike)
 
     @property
     def rows(self) -> Mapping[int, TrialRow]:
@@ -273,5 +274,5 @@ class Study:
     def _stop_where_hopeless(self, number: int, outcome: Outcome) -> None:
         """End the search when the first trials of this command tell that none will end well, and none ever did."""
         why = self._hopeless.note(number, outcome.failure)
-        if why and all(row.failure for row in self.rows.values() if row.ended):
+        if why and all(row.failure for row in self.rows.values() if row.ended or row.resting):
             self.stopped = why
