@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -59,12 +60,11 @@ class Best:
             state = stand_ins.load(self.checkpoint, self.config)
         except pickle.UnpicklingError as error:
             raise checkpoints.refused(self.checkpoint, error) from error
-        try:
+        with _as_trained(self.checkpoint, model):
             model.configure_model()  # with what follows, as Lightning's load_from_checkpoint does it
-            model.on_load_checkpoint(state)
+        model.on_load_checkpoint(state)
+        with _as_trained(self.checkpoint, model):
             model.load_state_dict(state["state_dict"], strict=model.strict_loading)
-        except RuntimeError as error:
-            raise _unlike(self.checkpoint, type(model).__name__, error) from error
         return model.eval()
 
 
@@ -153,9 +153,14 @@ class SearchResult:
         return key.removeprefix(f"{functions.SECTION}.") if self.config.function.get(TARGET) else key
 
 
-def _unlike(checkpoint: Path, name: str, error: RuntimeError) -> LituneError:
-    """Return the error of a checkpoint that does not fit the model, made as it is without a Trainer."""
-    said = textwrap.shorten(str(error).rstrip(". "), _SAID)
-    cause = "layers made in setup(), or from self.trainer, are there only where a Trainer has the model"
-    cure = "make them in __init__() or configure_model(), or use `litune test` or `litune predict`, which have one"
-    return LituneError(f"{checkpoint}: does not fit a new {name}: {said}; {cause}: {cure}")
+@contextmanager
+def _as_trained(checkpoint: Path, model: Any) -> Iterator[None]:
+    """Raise LituneError where, in the with statement, the model as it is made without a Trainer does not fit."""
+    try:
+        yield
+    except RuntimeError as error:
+        said = textwrap.shorten(str(error).rstrip(". "), _SAID)
+        cause = "layers made in setup(), or from self.trainer, are there only where a Trainer has the model"
+        cure = "make them in __init__() or configure_model(), or use `litune test` or `litune predict`, which have one"
+        what = f"does not fit a new {type(model).__name__}"
+        raise LituneError(f"{checkpoint}: {what}: {said}; {cause}: {cure}") from error

@@ -208,6 +208,19 @@ def test_a_model_whose_layers_need_a_trainer_is_not_loaded_and_the_cure_told(
         result.best.load()
 
 
+class Refusing(MLP):
+    """It does not take its checkpoint back."""
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        raise RuntimeError("no longer of use")
+
+
+def test_an_error_of_a_models_own_on_load_checkpoint_is_not_told_as_another(tmp_path: Path) -> None:
+    result = trained_a_little(Refusing, tmp_path)
+    with pytest.raises(RuntimeError, match=r"^no longer of use$"):
+        result.best.load()
+
+
 class Configured(MLP):
     """Its arguments are one mapping."""
 
