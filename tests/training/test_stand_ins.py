@@ -1,6 +1,7 @@
 """A model, or its data, whose arguments are dataclasses and enums: its checkpoints are read, and no more than they."""
 
 import enum
+import pickle
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,11 @@ import torch
 
 import litune
 from litune import cli
+from litune.config import config as configs
 from litune.errors import LituneError
 from litune.tasks.digits import MLP, Digits
+from litune.training.training import run_trial
+from litune.trial import DirectTrial, TrialState
 
 
 class Kind(str, enum.Enum):
@@ -51,6 +55,18 @@ class Shaped(MLP):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.tells:
             checkpoint["told"] = {"kinds": [self.kind]}
+
+
+class Reading(Shaped):
+    """It reads a file of its own in each epoch, as torch lets it."""
+
+    def on_validation_epoch_end(self) -> None:
+        try:
+            torch.load(Path(self.trainer.default_root_dir, "shape.pt"), weights_only=True)
+            said = "read"
+        except pickle.UnpicklingError:
+            said = "refused"
+        self.log("refused", float(said == "refused"))
 
 
 class Sorted(Digits):
@@ -106,3 +122,20 @@ def test_types_that_its_code_told_torch_to_be_safe_are_read_as_they_are(tmp_path
     with torch.serialization.safe_globals([Kind, Inner, Shape]):
         assert best.load().hparams.kind is Kind.ODD
         assert {Kind, Inner, Shape} <= set(torch.serialization.get_safe_globals())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_its_own_code_reads_while_a_continued_training_goes_on_is_as_torch_has_it(tmp_path: Path) -> None:
+    shape = {"_target_": f"{__name__}.Shape", "hidden": 6}
+    config = configs.from_plain({
+        "allow": [__name__], "backend": {"name": "local"}, "objective": {"metric": "refused"},
+        "model": {"_target_": f"{__name__}.Reading", "shape": shape, "kind": "ODD"},
+        "data": {"_target_": f"{__name__}.Sorted"},
+        "optimizer": {"_target_": "torch.optim.Adam"}, "trainer": {"max_epochs": 2, "limit_train_batches": 2},
+    })  # fmt: skip
+    torch.save(Shape(), tmp_path / "shape.pt")
+    trial = DirectTrial(tmp_path)
+    trial.until = 1
+    assert run_trial(config, trial).state is TrialState.PAUSED
+    trial.checkpoint, trial.until = str(tmp_path / "checkpoints" / "last.ckpt"), None
+    assert run_trial(config, trial).history == {1: 1.0, 2: 1.0}

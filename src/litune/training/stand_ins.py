@@ -38,21 +38,34 @@ class StandIn:
 
 
 @contextlib.contextmanager
-def readable(checkpoint: str | Path | None, config: DictConfig) -> Iterator[None]:
+def readable(checkpoint: str | Path | None, config: DictConfig) -> Iterator[contextlib.ExitStack]:
     """Let torch.load(weights_only=True) read, in a with statement, the checkpoint of the config's model; None: nothing.
 
-    Raise UnpicklingError where a type of the model's is anywhere but under the hyperparameters.
+    What is given ends that before, by close(). Raise UnpicklingError where a type of the model's is anywhere but under
+    the hyperparameters.
     """
     kinds = _kinds(config) if checkpoint else set()
     names = sorted(f"{module}.{kind.__qualname__}" for kind in kinds for module in {kind.__module__, MAIN})
-    with torch.serialization.safe_globals([(StandIn, name) for name in names]):
+    with contextlib.ExitStack() as reading:
+        reading.enter_context(torch.serialization.safe_globals([(StandIn, name) for name in names]))
         if checkpoint and names:
             held = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
             if _has_one({key: value for key, value in held.items() if key not in _HYPERPARAMETERS}):
                 types = ", ".join(sorted(kind.__qualname__ for kind in kinds))
                 cure = "on_save_checkpoint and state_dict are to give plain values"
                 raise pickle.UnpicklingError(f"it holds one of {types} beside the hyperparameters; {cure}")
-        yield
+        yield reading
+
+
+class Restored:
+    """End what readable() gave once a training has its checkpoint. Mixed with Lightning's Callback."""
+
+    def __init__(self, reading: contextlib.ExitStack) -> None:
+        self._reading = reading
+
+    def on_train_start(self, _trainer: Any, _module: Any) -> None:
+        """Leave torch.load to the user's own code."""
+        self._reading.close()
 
 
 def load(checkpoint: Path, config: DictConfig) -> Any:

@@ -79,8 +79,9 @@ def _train(config: DictConfig, trial: Trial, made_of: Mapping[str, Any], of: str
     continued = (
         [with_callback(lightning, OptimizerOptions)(configs.plain(config.optimizer), of)] if trial.checkpoint else []
     )
-    with stand_ins.readable(trial.checkpoint, config), loggers.opened(config, trial) as opened:
-        callbacks = [*fresh, seeds, report, marks, told, *continued, *callbacks]
+    with stand_ins.readable(trial.checkpoint, config) as reading, loggers.opened(config, trial) as opened:
+        restored = with_callback(lightning, stand_ins.Restored)(reading)
+        callbacks = [restored, *fresh, seeds, report, marks, told, *continued, *callbacks]
         trainer = build_trainer(config, lightning, trial.directory, opened, callbacks)
         continuing = {"ckpt_path": trial.checkpoint, "weights_only": True} if trial.checkpoint else {}
         with monitors.named(trainer, config, lightning):
