@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
+from torch.utils.data import DataLoader, TensorDataset
 
 from litune import cli
 from litune.config import config as configs
@@ -33,6 +34,23 @@ class Untested(MLP):
 
 class NoTest(Digits):
     test_dataloader = pl.LightningDataModule.test_dataloader
+
+
+class ByPosition(Digits):
+    def predict_dataloader(self):
+        return DataLoader(self._test_set(), 32)
+
+    def _test_set(self):
+        return TensorDataset(torch.zeros(40, 1, 8, 8))
+
+
+class Bare(MLP):
+    predict_step = pl.LightningModule.predict_step
+
+
+class Paired(ByPosition):
+    def predict_dataloader(self):
+        return DataLoader(TensorDataset(torch.zeros(40, 1, 8, 8), torch.zeros(40)), batch_size=32)
 
 
 def litune(*words):
@@ -180,3 +198,25 @@ def test_a_model_or_data_without_the_stage_is_named(tmp_path, monkeypatch, capsy
         f"model._target_: got {__name__}.Untested; expected a LightningModule with test_step",
         f"data._target_: got {__name__}.NoTest; expected a LightningDataModule with test_dataloader",
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "said"),
+    [
+        (
+            "Untested",
+            "ByPosition",
+            "ByPosition.predict_dataloader: got a DataLoader with its batch_size by position, or twice; expected its "
+            "batch_size by name; DataLoader(dataset, batch_size=...)",
+        ),
+        ("Bare", "Paired", "raised AttributeError: 'list' object has no attribute"),
+    ],
+)
+def test_a_model_or_data_that_predicts_nothing_is_told_with_its_cure(model, data, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(PROJECT)
+    words = [f"model={{_target_: {__name__}.{model}}}", f"data={{_target_: {__name__}.{data}}}", f"allow=[{__name__}]"]
+    one_epoch = ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "logger=null"]
+    in_process.litune("train", "experiment=digits_mlp", *words, *one_epoch, f"search.runs={tmp_path}", "name=run")
+    assert cli.main(["predict", str(tmp_path / "run")]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import pickle
+import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from litune.workers import resources
 
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.csv"
+_TWICE = re.compile(r"more than one `__init__` argument can be passed to its parent's `(?P<name>\w+)=")
 # one device: with several, a row may be counted twice, and predictions come out of order
 _PLAIN = {
     "trainer.devices": 1, "trainer.num_nodes": 1, "trainer.strategy": "auto", "trainer.fast_dev_run": False,
@@ -144,7 +146,7 @@ def _evaluate(stage: str, trained: _Trained, place: Path) -> Any:
         trainer = training.build_trainer(config, lightning, place, opened, callbacks)
         how = {"datamodule": data, "ckpt_path": str(trained.checkpoint), "weights_only": True}
         try:
-            with stand_ins.readable(trained.checkpoint, config):
+            with stand_ins.readable(trained.checkpoint, config), _told(stage, lightning, module, data):
                 if stage == "test":
                     return trainer.test(module, **how, verbose=False)
                 batches = trainer.predict(module, **how)
@@ -169,6 +171,33 @@ def _require(stage: str, lightning: Any, module: Any, data: Any, config: DictCon
         problems.append(Problem(key="data._target_", got=got, expected=expected))
     if problems:
         raise InputError(problems)
+
+
+@contextmanager
+def _told(stage: str, lightning: Any, module: Any, data: Any) -> Iterator[None]:
+    """Raise InputError for what Lightning refuses, in the with statement, of the user's model or data.
+
+    For predictions it makes each DataLoader anew, and knows of one only what it was given by name.
+    """
+    loads = data if data is not None and _has(data, f"{stage}_dataloader", lightning.LightningDataModule) else module
+    try:
+        yield
+    except lightning.utilities.exceptions.MisconfigurationException as error:
+        place, said = f"{type(loads).__name__}.{stage}_dataloader", str(error)
+        if again := _TWICE.search(said):
+            got = f"a DataLoader with its {again['name']} by position, or twice"
+            cure = f"DataLoader(dataset, {again['name']}=...)"
+            problem = Problem(key=place, got=got, expected=f"its {again['name']} by name", cure=cure)
+            raise InputError(problem) from error
+        raise LituneError(f"{stage}: {said.splitlines()[0]}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        if stage == "test" or _has(module, "predict_step", lightning.LightningModule):
+            raise
+        name = type(module).__name__
+        got = f"none; {name}.forward, which then is given each batch as it is loaded, raised {type(error).__name__}"
+        cure = f"give {name} a predict_step(self, batch, batch_idx)"
+        problem = Problem(key="predict_step", got=f"{got}: {error}", expected="one that takes the batch", cure=cure)
+        raise InputError(problem) from error
 
 
 def _has(made: Any, name: str, kind: type) -> bool:
