@@ -186,3 +186,9 @@ def test_params_are_cast_and_the_environment_stays_out_of_the_snapshot(
     text = (tmp_path / "config.yaml").read_text()
     assert "${oc.env:LITUNE_TEST_WIDTH}" in text
     assert "batch_size: 128\n" in text
+
+
+def test_a_model_checkpoint_without_a_directory_writes_into_its_trials_own(tmp_path):
+    keep = {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "dirpath": None, "monitor": "val_acc"}
+    outcome = train(tmp_path, callbacks={"keep": keep})
+    assert Path(outcome.checkpoint).parent == tmp_path / "checkpoints" / "keep"

@@ -199,9 +199,7 @@ def build_callbacks(config: DictConfig, lightning: Any, directory: Path, report:
     """
     folder = directory / CHECKPOINTS
     built = [
-        targets.instantiate(section, **_absent(section, {"dirpath": str(folder / name)}))
-        for name, section in config.callbacks.items()
-        if section
+        targets.instantiate(_placed(section, folder / name)) for name, section in config.callbacks.items() if section
     ]
     users = [callback for callback in built if isinstance(callback, lightning.callbacks.ModelCheckpoint)]
     if config.trainer.enable_checkpointing is False:
@@ -225,9 +223,12 @@ def build_trainer(config: DictConfig, lightning: Any, directory: Path, opened: l
     return lightning.Trainer(**options, default_root_dir=str(directory), callbacks=callbacks, logger=opened)
 
 
-def _absent(section: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    accepted = targets.arguments(section["_target_"])
-    return {name: value for name, value in defaults.items() if name in accepted and name not in section}
+def _placed(section: DictConfig, folder: Path) -> dict[str, Any]:
+    """Return a callback's section, with this folder for what it writes if it takes one and has none."""
+    values = configs.plain(section)
+    if "dirpath" in targets.arguments(values["_target_"]) and values.get("dirpath") is None:
+        values["dirpath"] = str(folder)
+    return values
 
 
 def with_callback(lightning: Any, hooks: type, kind: str = "Callback") -> type:
