@@ -80,6 +80,7 @@ SEARCH = {
     "a key of Hydra's": (["hydra.foo=x"], ["command line: hydra.foo: got "]),
     "no backend": (["backend="], ["command line: backend: got nothing; expected one of"]),
     "infinite time": (["search.timeout=inf"], ["command line: search.timeout: got inf; expected a finite number"]),
+    "no batches": (["trainer.limit_train_batches=0"], ["trainer.limit_train_batches: got 0; expected more than 0"]),
     "more than all batches": (["trainer.limit_val_batches=2.5"], ["limit_val_batches: got 2.5; expected a whole"]),
     "no device": (["trainer.devices=0"], ["command line: trainer.devices: got 0; expected a number"]),
     "devices of legs": (["search.algorithm=asha", "trainer.devices=two"], ["trainer.devices: got 'two'; expected a "]),

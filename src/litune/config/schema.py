@@ -62,7 +62,7 @@ class TrainerConfig:
     gradient_clip_algorithm: str | None = setting("how to clip gradients", None, choices=("norm", "value"))
     accumulate_grad_batches: int = setting("batches a step of the optimizer", 1, least=1)
     limit_train_batches: int | float | None = setting(
-        "training batches: a number or a fraction", None, least=0, part=True
+        "training batches: a number or a fraction", None, above=0, part=True
     )
     limit_val_batches: int | float | None = setting(
         "validation batches: a number or a fraction", None, least=0, part=True
