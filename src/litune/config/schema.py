@@ -165,7 +165,9 @@ class SearchConfig:
         default_factory=RetriesConfig, metadata={"help": "how often a failed trial is run again"}
     )
     stop_after_equal_failures: int = setting(
-        "end the search when so many first trials fail alike, or trial 0 has not the metric; 0: never", 5, least=0
+        "end the search when so many first trials fail alike, or the very first has not the metric; 0: never",
+        5,
+        least=0,
     )
     memory_gb: float | None = setting("memory a trial may take, in GB", None, above=0)
     runs: str = setting("directory of the run directories", "runs")
