@@ -190,3 +190,34 @@ def test_a_mistaken_argument_is_told_and_no_data_are_loaded(project):
     words = ["experiment=mine", "+data._target_=my_data.Data", "search.space=search_spaces/mine.json"]
     result = project.search(*words, "model.hiden=3")
     project.assert_refused(result, "command line: model.hiden: got an unknown argument")
+
+
+PARTS = """\
+from collections.abc import Callable
+
+import my_net
+from torch import nn
+
+class Whole(my_net.Net):
+    def __init__(self, hidden: int, act: str = "relu", body: nn.Module | None = None, make: Callable | None = None):
+        super().__init__(hidden)
+"""
+CURE_OF_CLI = "_target_ in place of class_path, and what is under init_args beside it"
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("body: {class_path: torch.nn.Tanh}", f"a section without _target_; expected Module or null; {CURE_OF_CLI}"),
+        ("make: {class_path: torch.optim.Adam, init_args: {lr: 0.1}}", CURE_OF_CLI),
+        ("make: {lr: 0.1}", "model.make: got {'lr': 0.1}; expected"),
+        ("make: {_target_: torch.optim.Adam}", "_partial_: true beside _target_, where the model gives it"),
+    ],
+)
+def test_a_part_of_the_model_as_lightning_cli_has_it_is_told_with_the_cure(project, section, said):
+    project.write("my_whole.py", PARTS)
+    experiment = (project.root / "experiments/mine.yaml").read_text()
+    project.write("experiments/mine.yaml", experiment.replace("my_net.Net", f"my_whole.Whole\n  {section}"))
+    result = project.train("experiment=mine")
+    project.assert_refused(result, "experiments/mine.yaml:", said)
+    assert len(result[2].splitlines()) == 1

@@ -21,6 +21,10 @@ APPENDED = {
     "a logger without a name": (
         "logger: {_target_: pytorch_lightning.loggers.CSVLogger, save_dir: x}\n",
         ["logger: got _target_=pytorch", "give it a name: logger: {NAME: {_target_: "]),
+    "callbacks as a list": (
+        "callbacks: [{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val_loss}]\n",
+        [f"{FILE}:9: callbacks: got [", "give each a name: callbacks: {NAME: {_target_: ...}}"]),
+    "LightningCLI's seed": ("seed_everything: 3\n", [f"{FILE}:9: seed_everything: ", "did you mean seed?"]),
     "a callback's name for its section": (
         "callbacks: {stop: pytorch_lightning.callbacks.EarlyStopping}\n",
         ["callbacks.stop: got 'pytorch", "callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping"]),

@@ -28,10 +28,18 @@ def assign(config: DictConfig, key: str, value: Any) -> Problem | None:
             return unknown_key(key, known_keys(config))
         OmegaConf.update(config, key, cast(value, field_node), merge=False)
     except (OmegaConfBaseException, ValueError, AssertionError):
-        section = f"{{NAME: {{_target_: {value}}}}}" if key in GROUPS else f"{{_target_: {value}}}"
-        cure = f"{key}: {section}" if isinstance(value, str) and key in OPEN_SECTIONS else ""
-        return Problem(key=key, got=format_value(value), expected=_expected_of(field_node, key), cure=cure)
+        expected = _expected_of(field_node, key)
+        return Problem(key=key, got=format_value(value), expected=expected, cure=_cure(key, value))
     return None
+
+
+def _cure(key: str, value: Any) -> str:
+    """Return how a section is written that was given as the name of a class, or as a list of sections."""
+    if isinstance(value, list) and key in GROUPS:
+        return f"give each a name: {key}: {{NAME: {{_target_: ...}}}}"
+    if isinstance(value, str) and key in OPEN_SECTIONS:
+        return f"{key}: {{NAME: {{_target_: {value}}}}}" if key in GROUPS else f"{key}: {{_target_: {value}}}"
+    return ""
 
 
 def unknown_key(key: str, known: Sequence[str]) -> Problem:

@@ -1,4 +1,4 @@
-"""Options that a Trainer had in earlier versions, or has and litune elsewhere: what stands for them now."""
+"""Options that a Trainer had in earlier versions, or Lightning has and litune elsewhere: what stands for them now."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ FORMER: Mapping[str, str] = {  # option -> key or override
     "terminate_on_nan": "trainer.detect_anomaly",
     "checkpoint_callback": "trainer.enable_checkpointing",
     "resume_from_checkpoint": "the same command again, which continues a search",
+    "ckpt_path": "the same command again, which continues a search",
+    "seed_everything": "seed",
     "default_root_dir": "search.runs",
     "weights_save_path": "search.runs",
     "auto_lr_find": f"{_CALLBACKS}.LearningRateFinder",

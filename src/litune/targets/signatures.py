@@ -133,6 +133,8 @@ def cast(value: Any, annotation: Any) -> Any:
         return _SCALARS[annotation](value)
     if isinstance(value, Mapping) and TARGET in value:
         return value
+    if origin is collections.abc.Callable and isinstance(value, Mapping):
+        raise Mismatch(f"a section with {TARGET} (Callable)")
     if origin in _SEQUENCES:
         return _cast_sequence(value, annotation, origin, parts)
     if origin in _MAPPINGS:

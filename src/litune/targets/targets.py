@@ -31,6 +31,8 @@ _HOMES = {  # section -> where what it names mostly is, for a name without a mod
 }  # fmt: skip
 _SUPPLIED = {"optimizer": {"params"}, "lr_scheduler": {"optimizer", *SCHEDULER_OPTIONS}, "logger": {"save_dir"}}
 _CLI = "class_path"  # what LightningCLI has in place of a _target_
+_FROM_CLI = f"{TARGET} in place of {_CLI}, and what is under init_args beside it"
+_GIVEN_LATER = {"params", "optimizer"}  # what a model that makes its own optimizer or scheduler gives it
 _CALLING = ("_partial_", "_args_")  # Hydra's words for how to call
 
 
@@ -134,14 +136,11 @@ def _bind(section: Any, key: str, extra: set[str]) -> tuple[dict[str, Any], list
         try:
             bound[name] = conform(value, argument) if argument else value
         except Mismatch as mismatch:
-            problems.append(Problem(key=_key(key, name), got=assigning.format_value(value), expected=str(mismatch)))
+            problems.append(_misfit(value, _key(key, name), str(mismatch)))
         problems += _nested(value, _key(key, name))
     if not section.get("_partial_") and not section.get("_args_"):
         missing = [a.name for a in accepted.arguments.values() if a.required and a.name not in {*given, *extra}]
-        problems += [
-            Problem(key=_key(key, name), got="nothing", expected=f"a value, {section[TARGET]} needs it")
-            for name in missing
-        ]
+        problems += [_missing(key, name, section[TARGET]) for name in missing]
     unsupplied = extra - accepted.arguments.keys() if key == "model" and not accepted.open else set()
     problems += [_unsupplied(name, section[TARGET]) for name in sorted(unsupplied)]
     return bound, problems
@@ -156,7 +155,7 @@ def _target(section: Any, key: str) -> tuple[Callable[..., Any] | None, list[Pro
         alike = nearest(TARGET, section)
         cure = f"{alike} should be {TARGET}" if alike and alike != TARGET else ""
         if _CLI in section:
-            cure = f"{TARGET} in place of {_CLI}, and what is under init_args beside it"
+            cure = _FROM_CLI
         return None, [Problem(key=key, got=f"a section without {TARGET}", expected=expected, cure=cure)]
     try:
         return locate(str(section[TARGET])), []
@@ -218,6 +217,17 @@ def _unknown(key: str, name: str, target: str, known: Iterable[str]) -> Problem:
     return Problem(
         key=_key(key, name), got="an unknown argument", expected=expected, nearest=alike and _key(key, alike)
     )
+
+
+def _misfit(value: Any, key: str, expected: str) -> Problem:
+    if isinstance(value, Mapping) and _CLI in value:
+        return Problem(key=key, got=f"a section without {TARGET}", expected=expected, cure=_FROM_CLI)
+    return Problem(key=key, got=assigning.format_value(value), expected=expected)
+
+
+def _missing(key: str, name: str, target: str) -> Problem:
+    cure = f"_partial_: true beside {TARGET}, where the model gives it" if name in _GIVEN_LATER else ""
+    return Problem(key=_key(key, name), got="nothing", expected=f"a value, {target} needs it", cure=cure)
 
 
 def _unsupplied(name: str, target: str) -> Problem:
