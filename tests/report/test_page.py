@@ -1,5 +1,6 @@
 """The report of a run, made by the public command and opened in a browser."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -44,6 +45,21 @@ def test_the_page_has_every_section_and_every_picture_has_marks(page: str) -> No
     pictures = re.findall("<svg.*?</svg>", page, re.DOTALL)
     assert len(pictures) == 6 + 4  # history, curves, importances, contour, parallel, timeline; a slice for each param
     assert all('class="mark' in picture for picture in pictures)
+
+
+def test_lines_across_many_params_or_long_words_can_be_read(recorded: Callable[..., Path], tmp_path: Path) -> None:
+    names = [f"model.an_argument_with_a_long_name_{place}" for place in range(14)]
+    words = {"_type": "choice", "_value": ["a choice of many words and letters", "another one of these"]}
+    space = tmp_path / "space.json"
+    space.write_text(
+        json.dumps({"optimizer.lr": {"_type": "loguniform", "_value": [1e-3, 1e-1]}, **dict.fromkeys(names, words)})
+    )
+    run = recorded("broad", 12, f"search.space={space}")
+    assert cli.main(["report", str(run)]) == 0
+    page = (run / "report.html").read_text()
+    (picture,) = re.findall(r'<svg class="broad".*?</svg>', page, re.DOTALL)
+    labels = re.findall(r"<text[^>]*>(.*?)</text>", picture)
+    assert max(map(len, labels)) == 14
 
 
 def test_the_contours_cells_leave_no_gaps(page: str) -> None:

@@ -25,7 +25,7 @@ h1{font-size:1.5em;overflow-wrap:anywhere}h2{font-size:1.15em;margin:1.6em 0 .4e
 table{border-collapse:collapse;font-size:.88em}th,td{text-align:left;border-bottom:1px solid var(--rule)}
 th,td{padding:3px 12px 3px 0;vertical-align:top}td{font-variant-numeric:tabular-nums}
 td{white-space:nowrap}td.long{white-space:normal;overflow-wrap:anywhere;min-width:14em}
-svg{width:100%;height:auto;display:block}.wide svg{min-width:340px}
+svg{width:100%;height:auto;display:block}.wide svg{min-width:340px}.wide svg.broad{width:auto;height:320px}
 svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg text.small{font-size:11px;fill:var(--soft)}
 svg .axis,svg .tick{stroke:var(--soft);fill:none}svg line.grid{stroke:var(--rule)}
 .mark{stroke:var(--mark);fill:var(--mark)}.mark.path,.mark.curve{fill:none;stroke-width:1.6}
@@ -42,7 +42,7 @@ svg .axis,svg .tick{stroke:var(--soft);fill:none}svg line.grid{stroke:var(--rule
 .mark.run3{stroke:var(--soft);stroke-dasharray:9 3 2 3}.mark.band.run3{fill:var(--soft)}
 .mark.band.mark{stroke:none;fill-opacity:.16}
 .mark.cell{stroke:none;shape-rendering:crispEdges}
-@media print{body{max-width:none}}
+@media print{body{max-width:none}.wide svg.broad{width:100%;height:auto}}
 """
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 LONG = 40  # letters; a longer cell is broken into lines

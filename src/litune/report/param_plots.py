@@ -13,6 +13,7 @@ from litune.space.parameters import Categorical
 from litune.space.space import name_of
 
 _CELLS = 24
+_NAME = 14  # letters that fit between two axes
 _NEIGHBOURHOOD = 0.12  # width of the contour's kernel, in parts of an axis
 
 
@@ -66,11 +67,12 @@ def parallel(facts: Facts) -> str:
         parts.append(svg.line(points, f"curve {kind}", tip(facts, row)))
     for x, (name, axis) in zip(across, axes, strict=True):
         parts.append(f'<path class="axis" d="M{x:.1f} {top}V{floor}"/>')
-        parts.append(svg.text(x, 18, name.rpartition(".")[2], anchor="middle", kind="label"))
+        parts.append(svg.text(x, 18, svg.short(name.rpartition(".")[2], _NAME), anchor="middle", kind="label"))
         ticks = axis.ticks()
         for at, label in ticks if axis.choices else [ticks[0], ticks[-1]] if ticks else []:
-            parts.append(svg.text(x + 4, floor - at * (floor - top) + 4, label))
-    return svg.picture(parts, width, floor + 20, f"Each {facts.ranked} as a line across its params and its score")
+            parts.append(svg.text(x + 4, floor - at * (floor - top) + 4, svg.short(label, _NAME)))
+    title = f"Each {facts.ranked} as a line across its params and its score"
+    return svg.picture(parts, width, floor + 20, title, broad=True)
 
 
 def contour(facts: Facts, names: Sequence[str]) -> str:

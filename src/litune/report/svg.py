@@ -88,23 +88,24 @@ def chart(frame: Frame, marks: Iterable[str], *, title: str, x: str, y: str) -> 
     for place, label in frame.y.ticks():
         level = floor - place * (floor - TOP)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{level:.1f}" y2="{level:.1f}"/>')
-        parts.append(text(LEFT - 5, level + 4, _short(label), anchor="end"))
+        parts.append(text(LEFT - 5, level + 4, short(label), anchor="end"))
     for place, label in frame.x.ticks():
         across = LEFT + place * (right - LEFT)
         parts.append(f'<line class="tick" x1="{across:.1f}" x2="{across:.1f}" y1="{floor}" y2="{floor + 4}"/>')
-        parts.append(text(across, floor + 17, _short(label), anchor="middle"))
+        parts.append(text(across, floor + 17, short(label), anchor="middle"))
     parts.append(f'<path class="axis" d="M{LEFT} {TOP}V{floor}H{right}"/>')
-    parts.append(text((LEFT + right) / 2, frame.height - 8, x, anchor="middle", kind="label"))
+    parts.append(text((LEFT + right) / 2, frame.height - 8, short(x, 60), anchor="middle", kind="label"))
     turned = f'transform="translate(13 {(TOP + floor) / 2:.0f}) rotate(-90)"'
     parts.append(f'<text class="label" {turned} text-anchor="middle">{escape(y)}</text>')
     return picture([*parts, *marks], frame.width, frame.height, title)
 
 
-def picture(parts: Iterable[str], width: float, height: float, title: str) -> str:
-    """Return an SVG element around the parts."""
+def picture(parts: Iterable[str], width: float, height: float, title: str, *, broad: bool = False) -> str:
+    """Return an SVG element around the parts; a broad one is scrolled across, not made small."""
     inner = "".join(parts)
     name = escape(title)
-    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{name}"><title>{name}</title>{inner}</svg>'
+    shape = 'class="broad" ' * broad + f'viewBox="0 0 {width:g} {height:g}"'
+    return f'<svg {shape} role="img" aria-label="{name}"><title>{name}</title>{inner}</svg>'
 
 
 def text(x: float, y: float, words: str, *, anchor: str = "start", kind: str = "small") -> str:
@@ -147,8 +148,9 @@ def _tip(words: str) -> str:
     return f"<title>{escape(words)}</title>" if words else ""
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= 9 else label[:8] + "…"
+def short(label: str, most: int = 9) -> str:
+    """Return a label that is cut where it would run into the next."""
+    return label if len(label) <= most else label[: most - 1] + "…"
 
 
 def _round_values(low: float, high: float) -> list[float]:
