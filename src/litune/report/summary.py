@@ -24,10 +24,11 @@ from litune.trial import TrialState
 def sentences(facts: Facts, found: Sequence[Importance]) -> list[str]:
     """Say what was searched, what won, by how much, and how sure that is."""
     terms, metric = facts.about["terms"], facts.objective.metric
+    names = facts.space.names
     word = "largest" if facts.objective.maximize else "smallest"
     states = ", ".join(f"{count} {state.value.lower()}" for state in TrialState if (count := facts.count(state)))
     said = [
-        f"Searched {len(facts.space.names)} params ({', '.join(facts.space.names)}) for the {word} {metric} in "
+        f"Searched {len(names)} param{'s' * (len(names) != 1)} ({', '.join(names)}) for the {word} {metric} in "
         f"{len(facts.rows)} trials ({states or 'none yet'}) by {terms['algorithm']}, pruner {terms['pruner']}, "
         f"in {clock(wall_seconds(facts))}."
     ]
