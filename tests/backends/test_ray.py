@@ -92,6 +92,15 @@ class TestOneCommand:
         named = (b"gcs_server", b"raylet", b"cat\0", *workers)
         assert [command for command in theirs if command and not any(name in command for name in named)] == []
 
+    def test_workers_that_start_slower_than_ray_waits_for_by_itself_hold_nothing_up(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("RAY_worker_register_timeout_seconds", "1")  # in place of 60 on a machine that is busy
+        process = start(tmp_path, "search.algorithm=random", "search.trials=2")
+        try:
+            said = process.communicate(timeout=150)[0]
+        finally:
+            process.kill()
+        assert process.returncode == 0, said
+
     def test_ctrl_c_interrupts_and_the_same_command_continues(self, tmp_path):
         process = start(tmp_path, "search.algorithm=random", "search.trials=8")
         wait_for_line(process, "trial 0 ")

@@ -20,6 +20,7 @@ _KNOWN = "2.60."  # of Ray's versions, the one whose private parts are those nam
 _AGENTS = ("--dashboard_agent_command=", "--runtime_env_agent_command=")
 WORKERS = {  # Ray's settings for those that wait
     "idle_worker_killing_time_threshold_ms": 600_000,  # by itself Ray ends it after a second, and starts another
+    "worker_register_timeout_seconds": 600,  # they import first; where Ray ends one before, its driver waits for ever
     "worker_niceness": 0,  # what an actor does is brief, and the trials, which are not niced, wait for it
 }
 _IDLE = "cat"  # in place of an agent, as the raylet wants one: it ends when the raylet's end of its input is closed
