@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from omegaconf import DictConfig
 
 from litune import backends, garbage, interrupts, processes
 from litune.config import config as configs
-from litune.config.documents import display_path
 from litune.errors import InputError
 from litune.parallelism import LAG
 from litune.space.space import Space
@@ -115,7 +113,10 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
 
 
 def _said_before(config: DictConfig, study: Study) -> Iterator[str]:
-    """Yield what is told before the first trial: what earlier runs teach, what `auto` chose, and a raised lag."""
+    """Yield what is told before the first trial: what earlier runs teach, what `auto` chose, and a raised lag.
+
+    Where there is no trial to come, that.
+    """
     yield from map(str, study.earlier)
     if study.why:
         yield f"search.algorithm=auto is {study.terms.algorithm}: {study.why}"
@@ -124,6 +125,8 @@ def _said_before(config: DictConfig, study: Study) -> Iterator[str]:
             f"search.lag is raised to {study.terms.lag}, as {study.parallel} trials run at once: the trials that are "
             "tried are other ones than with a smaller search.parallel"
         )
+    if study.rows and study.over:
+        yield f"nothing is left to do: the search has ended, after {len(study.rows)} trials"
 
 
 def _said_after(config: DictConfig, study: Study, left: list[int]) -> Iterator[str]:
@@ -147,18 +150,11 @@ def _conclude(console: Console, study: Study) -> None:
     from litune.report.ending import print_ending
     from litune.study import confirmation, runs
 
-    print_ending(console, study.directory)
     best, found = confirmation.chosen(study.directory, study.rows, study.objective)
     if best:
-        note = confirmed.note(found, study.objective)
-        config = configs.from_plain(study.config)
-        path = shlex.quote(display_path(runs.write_best(study.directory, config, best, vars(study.terms), note)))
-        place = shlex.quote(display_path(study.directory))
-        console.print(
-            f"best: {path}\ntrain it: litune train --config-file {path}\n"
-            f"see it: litune report {place}; litune dashboard {place}",
-            soft_wrap=True,
-        )
+        note, config = confirmed.note(found, study.objective), configs.from_plain(study.config)
+        runs.write_best(study.directory, config, best, vars(study.terms), note)
+    print_ending(console, study.directory)
 
 
 def _dashboards(config: DictConfig, study: Study, view: backends.View) -> contextlib.AbstractContextManager[None]:

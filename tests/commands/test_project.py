@@ -18,10 +18,18 @@ def test_a_new_project_searches_and_passes_its_own_test(tmp_path, capsys):
     searched = subprocess.run([sys.executable, "search.py", *words], **options)
     assert searched.returncode == 0, searched.stderr
     assert "trial 1 COMPLETE" in searched.stdout
+    assert "nothing is left to do" not in searched.stdout
+    again = subprocess.run([sys.executable, "search.py", *words], **options)
+    assert "nothing is left to do: the search has ended, after 2 trials" in again.stdout
     best = next(line.split()[1] for line in searched.stdout.splitlines() if line.startswith("best: "))
     shown = subprocess.run([sys.executable, "search.py", "--cfg", "job", "--config-file", best], **options)
     assert shown.returncode == 0, shown.stderr
     assert "experiment: blood_cells" in shown.stdout
+    run = best.removesuffix("/best.yaml")
+    for stage, found in (("test", "test_acc"), ("predict", "120 rows")):
+        evaluated = subprocess.run([sys.executable, "-m", "litune", stage, run], **options)
+        assert evaluated.returncode == 0, evaluated.stderr
+        assert found in evaluated.stdout
     checked = subprocess.run([sys.executable, "-m", "litune", "nni-check", "nni_config.yml"], **options)
     assert checked.returncode == 0, checked.stderr
     tested = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], **options)

@@ -56,6 +56,7 @@ def test_of_those_started_together_one_searches_and_the_others_follow_it(tmp_pat
                 started = [start(runs, f"search.trials={TRIALS}", "--join", output=output) for output in outputs]
                 codes = [driver.wait(timeout=200) for driver in started]
                 assert codes == [0, 0, 0], [output.read_text() for output in outputs]
+                assert all("see it: litune report" in output.read_text() for output in outputs)
                 digests = {output.read_text().strip().splitlines()[-1] for output in outputs}
                 assert len(digests) == 1
                 assert digests.pop().startswith("digest ")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from litune.config.documents import display_path
 from litune.report.console import brief, print_leaderboard
 from litune.report.facts import Facts, best_so_far, gather
 from litune.report.importance import importances
 from litune.report.progress import in_legs, saved_by_pruning, whole_length
 from litune.steps import step_name
+from litune.study import runs
 from litune.table import TrialRow
 from litune.trial import directory_in
 
@@ -40,6 +43,17 @@ def print_ending(console: Console, directory: Path) -> None:
     saved, whole = saved_by_pruning(facts.rows, whole_length(facts.rows))
     if saved:
         console.print(f"pruning saved {saved} of {whole} {step_name(facts.config)}s ({saved / whole:.0%})")
+    for line in _ways_on(directory):
+        console.print(line, soft_wrap=True)
+
+
+def _ways_on(directory: Path) -> Iterator[str]:
+    """Yield how the best is trained again, and the search seen, once best.yaml is written."""
+    if (best := directory / runs.BEST).exists():
+        path, place = shlex.quote(display_path(best)), shlex.quote(display_path(directory))
+        yield f"best: {path}"
+        yield f"train it: litune train --config-file {path}"
+        yield f"see it: litune report {place}; litune dashboard {place}"
 
 
 def curve(facts: Facts, width: int) -> list[str]:

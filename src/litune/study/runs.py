@@ -31,6 +31,7 @@ from litune.table import TrialRow
 from litune.training import checkpoints
 from litune.trial import TrialState
 
+BEST = "best.yaml"
 OUTCOME = "outcome.json"  # in the directory of a single training: how it ended
 RAY_PAGE = "ray-page"
 
@@ -96,7 +97,7 @@ def best_config(config: DictConfig, row: TrialRow, terms: Mapping[str, Any]) -> 
 
 def write_best(directory: Path, config: DictConfig, row: TrialRow, terms: Mapping[str, Any], note: str = "") -> Path:
     """Write best.yaml, with the note in its head, and return its path."""
-    path = directory / "best.yaml"
+    path = directory / BEST
     head = f"# trial {row.number} of {directory.name}: {config.objective.metric} = {row.score!r}\n"
     if row.schedule:
         head += (
