@@ -131,7 +131,7 @@ def test_code_that_has_python_miss_the_interruption_is_ended_all_the_same(
     output = tmp_path / "output"
     words = ["experiment=faulty", word, "search.trials=1"]
     driver = start(tmp_path, *words, backend="local", project=FAULTY, output=output)
-    assert wait_for(lambda: output.read_text().startswith(("stubborn", "evaluating")), 150)
+    assert wait_for(lambda: {"stubborn", "evaluating"} & set(output.read_text().splitlines()), 150)
     for _ in range(times):
         driver.send_signal(signal.SIGINT)
         time.sleep(0.5)
