@@ -69,7 +69,7 @@ def check(config: DictConfig, space: Space | None) -> list[Problem]:
         *_experiment(config.experiment),
         *_sections(plain),
         *_trainer(plain["trainer"], space.names if space else ()),
-        *(_machines(config) if space else ()),
+        *(_machines(plain["trainer"]) if space else ()),
         *environment.packages(plain),
     ]
     problems = [interpolations.as_written(config, problem) for problem in problems]
@@ -187,12 +187,13 @@ def _trainer(trainer: Mapping[str, Any], searched: Collection[str]) -> Iterator[
         yield Problem(key=every, got=str(between), expected=expected)
 
 
-def _machines(config: DictConfig) -> Iterator[Problem]:
+def _machines(trainer: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield that a search's trials would wait for ever for the processes of other machines."""
-    if config.trainer.num_nodes > 1:
+    nodes = trainer["num_nodes"]
+    if isinstance(nodes, int) and nodes > 1:
         expected = "1: each trial of a search trains on one machine"
         cure = "trainer.devices gives it several devices of that one"
-        yield Problem(key="trainer.num_nodes", got=str(config.trainer.num_nodes), expected=expected, cure=cure)
+        yield Problem(key="trainer.num_nodes", got=str(nodes), expected=expected, cure=cure)
 
 
 def _turned_off(config: DictConfig) -> Iterator[Problem]:

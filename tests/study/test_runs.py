@@ -219,11 +219,12 @@ def test_a_run_may_lie_in_a_directory_of_any_name(project: Project, directory: s
 
 
 @pytest.mark.parametrize("above", ["/elsewhere", "/elsewhere/checkpoints"])
-def test_a_checkpoint_is_found_where_its_run_was_moved_to(above: str, tmp_path: Path) -> None:
-    recorded = f"{above}/run/trials/0003/checkpoints/epoch=1.ckpt"
+@pytest.mark.parametrize("name", ["epoch=1.ckpt", "checkpoints/epoch=1.ckpt"])  # the latter of a callback called so
+def test_a_checkpoint_is_found_where_its_run_was_moved_to(above: str, name: str, tmp_path: Path) -> None:
+    recorded = f"{above}/run/trials/0003/checkpoints/{name}"
     row = TrialRow(number=3, state=TrialState.COMPLETE, params={}, seed=1, checkpoint=recorded)
     assert checkpoints.of_trial(tmp_path, row) is None
-    file = tmp_path / "trials/0003/checkpoints/epoch=1.ckpt"
+    file = tmp_path / "trials/0003/checkpoints" / name
     file.parent.mkdir(parents=True)
     file.touch()
     assert checkpoints.of_trial(tmp_path, row) == file

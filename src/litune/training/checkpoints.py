@@ -25,9 +25,9 @@ def below(directory: Path, recorded: str | None) -> Path | None:
     """Return the checkpoint that was recorded of what lies in `directory` now; None if it is nowhere."""
     if not recorded:
         return None
-    _, of_ours, name = recorded.rpartition(f"/{CHECKPOINTS}/")  # a folder above the run may be called so too
-    moved = directory / CHECKPOINTS / name if of_ours else Path(recorded)
-    return next((path for path in (moved, Path(recorded)) if path.is_file()), None)
+    parts = Path(recorded).parts  # a folder above the run, or a callback, may be called so too
+    moved = [directory.joinpath(*parts[place:]) for place, part in enumerate(parts) if part == CHECKPOINTS]
+    return next((path for path in (*moved, Path(recorded)) if path.is_file()), None)
 
 
 def refused(checkpoint: Path, error: pickle.UnpicklingError) -> LituneError:
