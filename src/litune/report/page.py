@@ -20,7 +20,7 @@ STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1080px;margin:0 auto}
 body{padding:0 14px 40px}p{overflow-wrap:anywhere}pre{padding:8px;border:1px solid var(--rule)}
 h1{font-size:1.5em;overflow-wrap:anywhere}h2{font-size:1.15em;margin:1.6em 0 .4em;border-bottom:1px solid var(--rule)}
-.wide,pre{overflow-x:auto}figure{margin:0;max-width:680px}figcaption{font-size:.85em;color:var(--soft)}
+.wide,pre{overflow-x:auto}figure{margin:0;max-width:680px}figure:has(.broad){max-width:none}figcaption{font-size:.85em;color:var(--soft)}
 .grid2{display:grid;gap:14px;grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr))}
 table{border-collapse:collapse;font-size:.88em}th,td{text-align:left;border-bottom:1px solid var(--rule)}
 th,td{padding:3px 12px 3px 0;vertical-align:top}td{font-variant-numeric:tabular-nums}
