@@ -59,6 +59,11 @@ def test_a_leaderboard_that_is_too_wide_has_the_short_names_of_params(recorded: 
     assert narrow == [name.rpartition(".")[2] for name in wide]
 
 
+def test_the_leaderboard_has_the_params_in_the_order_of_the_search_space(recorded: Callable[..., Path]) -> None:
+    head, *_ = shown(recorded("ordered", 2), 200).splitlines()
+    assert head.split()[3:] == ["model.hidden", "model.dropout", "optimizer.lr", "data.batch_size"]
+
+
 def test_params_that_have_no_room_for_a_column_each_share_one_and_no_number_is_broken(
     recorded: Callable[..., Path],
 ) -> None:
