@@ -1,8 +1,9 @@
 """Many workers in simulated time: `python -m benchmarks.quality.workers --tables DIR`; again to go on where it stopped.
 
 The trainings of LCBench with the seconds that the surrogate gives them. litune's arms are driven by its own plan, so
-decision k waits for the results that search.lag says. The others hand out a trial as soon as a worker is free, and are
-told of trials in flight. The budget is 20 full trainings, or 2 a worker where that is more.
+decision k waits for the results that search.lag says (for the first legs of trials: --first). The others hand out a
+trial as soon as a worker is free, and are told of trials in flight. The budget is 20 full trainings, or 2 a worker
+where that is more.
 
 Busy: the share of the workers' time that is trained, until no work is left to hand out. Time to target: until Optuna's
 default's median final value on one worker, as a share of the time that this takes; a miss counts 2 / workers.
@@ -37,6 +38,7 @@ from litune.trial import TrialState
 COUNTS = (1, 4, 16, 64)
 MISS = 2.0  # what a run that never reaches the target counts, as a share of the time that the budget takes
 Row = dict[str, Any]
+Lags = tuple[int, int]  # of all legs, and of the first ones of trials
 TASKS: dict[str, Task] = {}  # set in each worker process
 
 
@@ -66,10 +68,11 @@ class Clock:
         return trial
 
 
-def in_legs(make: Callable[[Task, int], Decide], task: Task, seed: int, clock: Clock, cap: int, lag: int) -> None:
+def in_legs(make: Callable[[Task, int], Decide], task: Task, seed: int, clock: Clock, cap: int, lags: Lags) -> None:
     """Run one of litune's searches in legs."""
     rows: dict[int, TrialRow] = {}
-    plan = Legs(make(task, seed), rows, lag=lag, total=cap, steps=task.steps, maximize=True)
+    lag, first = lags
+    plan = Legs(make(task, seed), rows, lag=lag, first_lag=first, total=cap, steps=task.steps, maximize=True)
     while True:
         while len(clock.flying) < clock.workers and (found := plan.next(rows)) is not None:
             number, decision = found
@@ -100,7 +103,7 @@ def in_legs(make: Callable[[Task, int], Decide], task: Task, seed: int, clock: C
 
 
 def freely(
-    sampler: Callable[[int], Any], pruner: Any, task: Task, seed: int, clock: Clock, cap: int, _lag: int
+    sampler: Callable[[int], Any], pruner: Any, task: Task, seed: int, clock: Clock, cap: int, _lags: Lags
 ) -> None:
     """Run Optuna: a free worker gets a trial at once, which ends early if the pruner says so."""
     study = optuna.create_study(direction="maximize", sampler=sampler(seed), pruner=pruner)
@@ -151,7 +154,7 @@ def _tpe(seed: int) -> Any:
     return optuna.samplers.TPESampler(seed=seed)
 
 
-ARMS: dict[str, Callable[[Task, int, Clock, int, int], None]] = {
+ARMS: dict[str, Callable[[Task, int, Clock, int, Lags], None]] = {
     "random": partial(freely, optuna.samplers.RandomSampler, optuna.pruners.NopPruner()),
     "Optuna 5 default": partial(freely, _tpe, optuna.pruners.MedianPruner()),
     "litune auto (thaw)": partial(in_legs, _thaw),
@@ -165,19 +168,19 @@ def load(tables: Path) -> None:
     TASKS.update({task.name: task for task in lcbench(tables)})
 
 
-def run(job: tuple[str, str, int, int, int]) -> Row:
-    arm, name, seed, workers, lag = job
+def run(job: tuple[str, str, int, int, int, int]) -> Row:
+    arm, name, seed, workers, lag, first = job
     task = TASKS[name]
     clock = Clock(workers=workers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna's notices of experimental parts
-        ARMS[arm](task, seed, clock, max(20, 2 * workers) * task.steps, lag)
+        ARMS[arm](task, seed, clock, max(20, 2 * workers) * task.steps, (lag, first))
     best, improved = -math.inf, []
     for at, value in sorted(clock.best):
         if value > best:
             best = value
             improved.append((at, value))
-    row = {"arm": arm, "task": name, "seed": seed, "workers": workers, "lag": lag, "improved": improved}
+    row = {"arm": arm, "task": name, "seed": seed, "workers": workers, "lag": lag, "first": first, "improved": improved}
     return {
         **row,
         "idle": clock.waited / (workers * clock.handed_out),
@@ -195,22 +198,27 @@ def text(rows: list[Row]) -> str:
         target[task] = float(np.median([row["improved"][-1][1] for row in own]))
         usual[task] = float(np.median([row["handed"] for row in own]))
     lines = [
-        "| workers | arm | lag | busy | worst | time to target | reach it | runs |",
-        "|---|---|---|---|---|---|---|---|",
+        "| workers | arm | lag | of first legs | busy | worst | time to target | reach it | runs |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    kinds = sorted({(row["workers"], list(ARMS).index(row["arm"]), row["lag"]) for row in rows})
-    for workers, arm, lag in kinds:
-        alike = [row for row in rows if (row["workers"], row["arm"], row["lag"]) == (workers, list(ARMS)[arm], lag)]
-        alike = [row for row in alike if row["task"] in target]
+    kinds = sorted({_kind(row) for row in rows})
+    for kind in kinds:
+        alike = [row for row in rows if _kind(row) == kind and row["task"] in target]
+        workers, arm, lag, first = kind
         shares = []
         for row in alike:
             at = next((at for at, value in row["improved"] if value >= target[row["task"]]), None)
             shares.append(MISS / workers if at is None else at / usual[row["task"]])
         busy = [1 - row["idle"] for row in alike]
-        cells = [str(workers), list(ARMS)[arm], str(lag) if lag else "-", f"{np.mean(busy):.1%}", f"{min(busy):.1%}"]
+        cells = [str(workers), list(ARMS)[arm], *(str(steps) if steps else "-" for steps in (lag, first))]
+        cells += [f"{np.mean(busy):.1%}", f"{min(busy):.1%}"]
         cells += [f"{np.exp(np.mean(np.log(shares))):.3f}", f"{np.mean([s < MISS / workers for s in shares]):.0%}"]
         lines.append("| " + " | ".join([*cells, str(len(alike))]) + " |")
     return "\n".join(lines)
+
+
+def _kind(row: Row) -> tuple[int, int, int, int]:
+    return row["workers"], list(ARMS).index(row["arm"]), row["lag"], row["first"]
 
 
 def main() -> None:
@@ -222,17 +230,19 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--workers", type=int, nargs="*", default=COUNTS)
     parser.add_argument("--lags", type=float, nargs="*", default=(1.0,), help="as shares of the workers, at least 4")
+    parser.add_argument("--first", type=float, default=1.0, help="lag of first legs, as a share of the lag")
     given = parser.parse_args()
     load(given.tables)
     jobs = [
-        (arm, task, seed, workers, max(LAG, round(share * workers)) if arm in IN_LEGS else 0)
+        (arm, task, seed, workers, lag, round(given.first * lag))
         for seed in range(given.seeds)
         for workers in given.workers
         for share in given.lags
         for arm in given.arms
+        for lag in ((max(LAG, round(share * workers)),) if arm in IN_LEGS else (0,))
         for task in TASKS
     ]
-    keys = ("arm", "task", "seed", "workers", "lag")
+    keys = ("arm", "task", "seed", "workers", "lag", "first")
     rows = resumable.rows(
         given.results, jobs, run, keys=keys, processes=given.processes, load=load, given=(given.tables,)
     )

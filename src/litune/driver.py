@@ -121,9 +121,10 @@ def _said_before(config: DictConfig, study: Study) -> Iterator[str]:
     if study.why:
         yield f"search.algorithm=auto is {study.terms.algorithm}: {study.why}"
     if study.terms.lag > (config.search.lag or LAG) and not study.rows:
+        first = f" ({study.terms.first_lag} for a trial's first leg)" if study.terms.first_lag else ""
         yield (
-            f"search.lag is raised to {study.terms.lag}, as {study.parallel} trials run at once: the trials that are "
-            "tried are other ones than with a smaller search.parallel"
+            f"search.lag is raised to {study.terms.lag}{first}, as {study.parallel} trials run at once: the trials "
+            "that are tried are other ones than with a smaller search.parallel"
         )
     if study.rows and study.over:
         yield f"nothing is left to do: the search has ended, after {len(study.rows)} trials"

@@ -11,6 +11,7 @@ from litune.workers import resources
 
 LAG = 4  # docs/decisions/lag.md
 _SPREAD = 4  # times the workers, where trials go in legs: an epoch of one takes much longer than one of another
+_FIRST = 2  # times that for a trial's first leg: its params may be far slower than those that are continued
 
 
 def parallel_of(config: DictConfig) -> int:
@@ -25,6 +26,12 @@ def lag_of(config: DictConfig, algorithm: str) -> int:
     if parallel <= asked:
         return int(asked)
     return parallel * (_SPREAD if algorithm in PAUSING else 1)
+
+
+def first_lag_of(config: DictConfig, algorithm: str) -> int | None:
+    """Return lag_of() for the first legs of trials, where it is raised; None: they have no lag of their own."""
+    lag = lag_of(config, algorithm)
+    return _FIRST * lag if algorithm in PAUSING and lag > (config.search.lag or LAG) else None
 
 
 def threads_of(config: DictConfig) -> int:

@@ -51,12 +51,13 @@ def ended(row: TrialRow) -> TrialRow:
     return replace(row, state=state, resting=state is TrialState.PAUSED, history=history)
 
 
-def walk(made, *, workers: int, order=0, resume=False, lag=4, maximize=True, total=90, queue=()):
+def walk(made, *, workers: int, order=0, resume=False, lag=4, first=None, maximize=True, total=90, queue=()):
     """Return the decisions of a search whose legs end in a shuffled order, and the trials."""
     rng, rows, out, decisions = random.Random(order), {}, [], []
 
     def plan():
-        return Legs(made(), rows, lag=lag, total=total, steps=STEPS, maximize=maximize, queue=queue)
+        about = {"lag": lag, "first_lag": first, "total": total, "maximize": maximize, "queue": queue}
+        return Legs(made(), rows, steps=STEPS, **about)
 
     now = plan()
     while True:
@@ -89,6 +90,9 @@ def test_the_order_in_which_legs_end_the_workers_and_an_interruption_change_noth
     for workers, order in ((2, 1), (4, 2), (4, 3)):
         assert walk(made, workers=workers, order=order)[:2] == (decisions, rows)
     assert walk(made, workers=4, order=4, resume=True)[:2] == (decisions, rows)
+    late = walk(made, workers=1, first=8)[:2]
+    assert late != (decisions, rows)
+    assert walk(made, workers=4, order=5, resume=True, first=8)[:2] == late
 
 
 @pytest.mark.parametrize("lag", [1, 3])
@@ -101,6 +105,18 @@ def test_legs_of_one_step_are_seen_like_trials_in_one_go(lag: int) -> None:
 
     walk(lambda: decide, workers=1, lag=lag, total=10)
     assert seen == [list(range(max(0, number - lag + 1))) for number in range(10)]
+
+
+def test_a_first_leg_may_be_seen_later_than_one_that_continues_a_trial() -> None:
+    new, seen = Decision(trial=None, params={"x": 0}, until=1, why=""), []
+    script = [new, new, None, Decision(trial=0, params=None, until=2, why=""), new]
+
+    def decide(number, trials, left):
+        seen.append([trial.reached for trial in trials])
+        return script[number]
+
+    walk(lambda: decide, workers=1, lag=1, first=3, total=4)
+    assert seen == [[], [0], [0, 0], [1, 0], [2, 1]]
 
 
 def test_after_a_decision_on_nothing_the_next_one_sees_one_trial_more() -> None:

@@ -26,6 +26,7 @@ def plan(
             _decider(terms, space),
             rows,
             lag=terms.lag,
+            first_lag=terms.first_lag,
             total=execution.steps,
             steps=terms.max_steps,
             maximize=maximize,

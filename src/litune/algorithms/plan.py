@@ -82,6 +82,7 @@ class Legs:
     When a leg's result may be seen is told by a clock of steps: each decision advances it by the length of its leg, and
     the result of a leg of n steps, decided at t, is seen from t + lag * n on. That is about when it ends if `lag`
     workers train; for legs of one length, decision k sees the results of those <= k - lag, as with trials in one go.
+    A trial's first leg has a lag of its own, if `first_lag` is given: nothing is known yet of how slow its params are.
     A decision that finds nothing to do while others are out is passed over: the clock goes on to the next result.
 
     A trial costs the steps that it has trained, a leg that is out included, and at least one.
@@ -96,10 +97,12 @@ class Legs:
         total: int,
         steps: int,
         maximize: bool,
+        first_lag: int | None = None,
         queue: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.total = total
-        self._decide, self._lag, self._steps, self._queue = decide, lag, steps, queue
+        self._decide, self._steps, self._queue = decide, steps, queue
+        self._lag, self._first_lag = lag, first_lag or lag
         self._sign = 1.0 if maximize else -1.0
         self._trials = {leg.decision: row.number for row in rows.values() for leg in row.legs}  # by their decisions
         self._number = 0  # of the next decision
@@ -120,8 +123,7 @@ class Legs:
             return None
         number, self._ahead = self._number, None
         self._trials[number] = len(rows) if decision.trial is None else decision.trial
-        legs = rows[decision.trial].legs if decision.trial is not None else ()
-        self._decided(decision.until - (legs[-1].until if legs else 0))
+        self._decided(rows[decision.trial].legs[-1].until if decision.trial is not None else 0, decision.until)
         return number, decision
 
     def over(self, rows: Rows) -> bool:
@@ -150,20 +152,21 @@ class Legs:
 
     def _walk(self, rows: Rows) -> None:
         """Go through the decisions that are recorded, to where the clock stands."""
-        lengths = {}
+        spans = {}
         for row in rows.values():
             for before, leg in zip((0, *(leg.until for leg in row.legs)), row.legs, strict=False):
-                lengths[leg.decision] = leg.until - before
-        while self._number <= max(lengths, default=-1):
+                spans[leg.decision] = before, leg.until
+        while self._number <= max(spans, default=-1):
             self._unseen = {number: at for number, at in self._unseen.items() if at > self._clock}
-            if self._number in lengths:
-                self._decided(lengths[self._number])
+            if self._number in spans:
+                self._decided(*spans[self._number])
             else:
                 self._passed_over()
 
-    def _decided(self, length: int) -> None:
-        self._unseen[self._number] = self._clock + self._lag * _cost(length)
-        self._clock += _cost(length)
+    def _decided(self, start: int, until: int) -> None:
+        length = _cost(until - start)
+        self._unseen[self._number] = self._clock + (self._lag if start else self._first_lag) * length
+        self._clock += length
         self._number += 1
 
     def _passed_over(self) -> None:

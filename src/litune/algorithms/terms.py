@@ -15,7 +15,8 @@ PAUSING = ("asha", "hyperband", "thaw")  # the algorithms that pause trials and 
 class Terms:
     """What the trial table is a function of, beside config and space; fixed when the study is made.
 
-    `max_steps` is the steps of a training; 0 where only the training can tell.
+    `first_lag` is the lag of a trial's first leg; None: `lag`. `max_steps` is the steps of a training; 0 where only the
+    training can tell.
     """
 
     algorithm: str
@@ -25,6 +26,7 @@ class Terms:
     lag: int
     threads: int
     max_steps: int
+    first_lag: int | None = None
     enqueue: tuple[Mapping[str, Any], ...] = ()
     warm_start: Mapping[str, str] = field(default_factory=dict)  # name -> digest of the earlier runs
 

@@ -18,7 +18,7 @@ from litune.algorithms.warm_start import EarlierRun
 from litune.config import config as configs
 from litune.config.experiments import in_a_name
 from litune.errors import LedgerDamaged, Problem, StudyChanged
-from litune.parallelism import lag_of, threads_of
+from litune.parallelism import first_lag_of, lag_of, threads_of
 from litune.space import enqueued
 from litune.space.space import Space
 from litune.space.space_file import dump
@@ -67,6 +67,7 @@ def terms_of(config: DictConfig, algorithm: str, space: Space, before: Iterable[
         lag=lag_of(config, algorithm),
         threads=threads_of(config),
         max_steps=steps.steps_of(config) or 0,
+        first_lag=first_lag_of(config, algorithm),
         enqueue=enqueued.read(config, space),
         warm_start={run.name: run.digest for run in before},
     )
@@ -102,7 +103,7 @@ def same_search(made: Mapping[str, Any], asked: Mapping[str, Any], config: DictC
     # whatever search.parallel makes of the same lag now; an older run has only what it made of it then
     free["lag"] = lag in (None, made.get("lag")) or terms.lag in (lag, asked["terms"]["lag"])
     wanted = {**asked["terms"], "lag": lag, **{name: made["terms"][name] for name, is_free in free.items() if is_free}}
-    told = {"seed": None, "max_steps": None}  # by the fields of the config that they are made of
+    told = {"seed": None, "max_steps": None, "first_lag": None}  # by the fields that they are made of
     before = {"": made["config"], "search": {**_plain(terms), **told}, "space": made["space"]}
     after = {"": asked["config"], "search": {**wanted, **told}, "space": asked["space"]}
     cure = "take the change back, or give the new search another name="
