@@ -84,6 +84,10 @@ def test_one_mistake_is_one_line(project):
     assert len(project.search("experiment=mine")[2].splitlines()) == 1
     project.write(FILE, "model: my_net.Net\nobjective: {metric: a}\n")
     assert len(project.search("experiment=mine")[2].splitlines()) == 1
+    lacking = "criterion: {_target_: torch.nn.CrossEntropyLoss, label_smoothing: '???'}\n"
+    project.write(FILE, f"{good}{lacking}trainer: {{max_steps: '${{criterion.label_smoothing}}'}}\n")
+    said = f"{FILE}:9: criterion.label_smoothing: got nothing; expected a value\n"
+    assert project.search("experiment=mine")[2] == said
 
 
 WHOLE = {

@@ -8,7 +8,12 @@ from types import NoneType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    InterpolationToMissingValueError,
+    OmegaConfBaseException,
+)
 
 from litune.config import nodes
 from litune.config.schema import OPEN_SECTIONS
@@ -25,6 +30,8 @@ def unresolved(config: DictConfig) -> Iterator[Problem]:
             try:
                 found = OmegaConf.create({"value": OmegaConf.select(config, key)})
                 OmegaConf.to_container(found, resolve=True)
+            except InterpolationToMissingValueError:
+                continue  # what must be given is told for itself
             except (OmegaConfBaseException, RecursionError) as error:
                 yield _dangling(key, written, error)
                 continue
