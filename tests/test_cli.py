@@ -259,8 +259,9 @@ def test_a_lag_that_many_workers_raise_is_told_where_the_run_is_made(tmp_path, c
     words = ["search.trials=1", "trainer.max_epochs=1", f"search.runs={tmp_path}", "backend=local"]
     assert cli.search_main([*words, "search.parallel=6", "name=it"]) == 0
     assert "search.lag is raised to 6, as 6 trials run at once" in capsys.readouterr().out
-    assert cli.search_main([*words, "search.parallel=5", "search.algorithm=asha", "name=legs"]) == 0
-    assert "search.lag is raised to 20 (40 for a trial's first leg), as 5 trials run at once" in capsys.readouterr().out
+    assert cli.search_main([*words, "search.parallel=36", "search.algorithm=asha", "name=legs"]) == 0
+    said = capsys.readouterr().out
+    assert "search.lag is raised to 144 (216 for a trial's first leg), as 36 trials run at once" in said
     for parallel in (2, 6):
         assert cli.search_main([*words, f"search.parallel={parallel}", "name=other"]) == 0
         assert "search.lag" not in "".join(capsys.readouterr())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from omegaconf import DictConfig, ListConfig
@@ -11,7 +12,6 @@ from litune.workers import resources
 
 LAG = 4  # docs/decisions/lag.md
 _SPREAD = 4  # times the workers, where trials go in legs: an epoch of one takes much longer than one of another
-_FIRST = 2  # times that for a trial's first leg: its params may be far slower than those that are continued
 
 
 def parallel_of(config: DictConfig) -> int:
@@ -29,9 +29,13 @@ def lag_of(config: DictConfig, algorithm: str) -> int:
 
 
 def first_lag_of(config: DictConfig, algorithm: str) -> int | None:
-    """Return lag_of() for the first legs of trials, where it is raised; None: they have no lag of their own."""
-    lag = lag_of(config, algorithm)
-    return _FIRST * lag if algorithm in PAUSING and lag > (config.search.lag or LAG) else None
+    """Return the lag of the first legs of trials, where a raised one is to be larger for them; None: it is lag_of().
+
+    Nothing is known yet of how slow their params are, and the more of them are out, the slower is the slowest.
+    """
+    lag, parallel = lag_of(config, algorithm), parallel_of(config)
+    first = parallel * math.isqrt(parallel)
+    return first if algorithm in PAUSING and first > lag > (config.search.lag or LAG) else None
 
 
 def threads_of(config: DictConfig) -> int:

@@ -94,25 +94,33 @@ def test_a_run_keeps_its_lag_whatever_search_parallel_is_later(
             assert study.terms.lag == lag
 
 
-@pytest.mark.parametrize("continued", [["search.parallel=2"], ["search.lag=24", "search.parallel=2"]])
+@pytest.mark.parametrize("continued", [["search.parallel=2"], ["search.lag=256", "search.parallel=2"]])
 def test_a_run_in_legs_keeps_the_longer_lag_of_first_legs_too(continued: list[str], tmp_path: Path) -> None:
     about = ["name=it", "search.threads=1", "search.algorithm=asha"]
-    for words in (["search.parallel=6"], continued):
+    for words in (["search.parallel=64"], continued):
         with opening.opened(*searched(tmp_path, *about, *words)) as study:
-            assert (study.terms.lag, study.terms.first_lag) == (24, 48)
-    refused = pytest.raises(StudyChanged, match=r"search\.lag: got 5; expected 24")
+            assert (study.terms.lag, study.terms.first_lag) == (256, 512)
+    refused = pytest.raises(StudyChanged, match=r"search\.lag: got 5; expected 256")
     with refused as told, opening.opened(*searched(tmp_path, *about, "search.lag=5", "search.parallel=2")):
         pass
     assert "first_lag" not in str(told.value)
 
 
 def test_a_run_in_legs_that_was_made_without_a_lag_of_first_legs_goes_on_without(tmp_path: Path) -> None:
-    config, space = searched(tmp_path, "search.algorithm=asha", "search.parallel=6")
+    config, space = searched(tmp_path, "search.algorithm=asha", "search.parallel=64")
     asked = identity.about(config, space, identity.terms_of(config, "asha", space, ()), "")
     made = copy.deepcopy(asked)
-    assert made["terms"].pop("first_lag") == 48
+    assert made["terms"].pop("first_lag") == 512
     terms = identity.same_search(made, asked, config, tmp_path)
-    assert (terms.lag, terms.first_lag) == (24, None)
+    assert (terms.lag, terms.first_lag) == (256, None)
+
+
+@pytest.mark.parametrize("words", ["search.parallel=16", "search.parallel=64 search.lag=64", "search.parallel=64"])
+def test_first_legs_have_a_lag_of_their_own_only_where_many_workers_raise_it(words: str, tmp_path: Path) -> None:
+    for algorithm in ("asha", "tpe"):
+        config, space = searched(tmp_path, *words.split())
+        terms = identity.terms_of(config, algorithm, space, ())
+        assert terms.first_lag == (512 if (words, algorithm) == ("search.parallel=64", "asha") else None)
 
 
 def test_a_run_says_how_far_it_went_at_most(tmp_path: Path) -> None:
