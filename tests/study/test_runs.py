@@ -106,6 +106,18 @@ def test_a_run_in_legs_keeps_the_longer_lag_of_first_legs_too(continued: list[st
     assert "first_lag" not in str(told.value)
 
 
+@pytest.mark.parametrize(("parallel", "started"), [(6, 24), (36, 216)])
+def test_so_many_first_legs_may_be_out_before_one_of_them_must_have_ended(
+    parallel: int, started: int, tmp_path: Path
+) -> None:
+    words = ["search.algorithm=asha", "search.trials=100", f"search.parallel={parallel}"]
+    with opening.opened(*searched(tmp_path, *words)) as study:
+        jobs = 0
+        while study.ask() is not None:
+            jobs += 1
+    assert jobs == started
+
+
 def test_a_run_in_legs_that_was_made_without_a_lag_of_first_legs_goes_on_without(tmp_path: Path) -> None:
     config, space = searched(tmp_path, "search.algorithm=asha", "search.parallel=64")
     asked = identity.about(config, space, identity.terms_of(config, "asha", space, ()), "")
