@@ -192,6 +192,8 @@ def run(job: tuple[str, str, int, int, int, int]) -> Row:
 def text(rows: list[Row]) -> str:
     """Return the tables, as Markdown."""
     tasks = sorted({row["task"] for row in rows if row["workers"] == 1 and row["arm"] == REFERENCE})
+    if not tasks:
+        return f"the table begins when there are runs of {REFERENCE} by one worker"
     target, usual = {}, {}
     for task in tasks:
         own = [row for row in rows if (row["arm"], row["task"], row["workers"]) == (REFERENCE, task, 1)]
