@@ -106,7 +106,7 @@ def test_a_run_in_legs_keeps_the_longer_lag_of_first_legs_too(continued: list[st
     assert "first_lag" not in str(told.value)
 
 
-@pytest.mark.parametrize(("parallel", "started"), [(6, 24), (36, 216)])
+@pytest.mark.parametrize(("parallel", "started"), [(24, 96), (25, 125)])
 def test_so_many_first_legs_may_be_out_before_one_of_them_must_have_ended(
     parallel: int, started: int, tmp_path: Path
 ) -> None:
