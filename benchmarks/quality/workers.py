@@ -219,6 +219,13 @@ def text(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def _lags(arm: str, lag: int, first: float) -> Lags:
+    if arm not in IN_LEGS:
+        return 0, 0
+    lag = max(LAG, lag)
+    return lag, round(first * lag)
+
+
 def _kind(row: Row) -> tuple[int, int, int, int]:
     return row["workers"], list(ARMS).index(row["arm"]), row["lag"], row["first"]
 
@@ -236,12 +243,11 @@ def main() -> None:
     given = parser.parse_args()
     load(given.tables)
     jobs = [
-        (arm, task, seed, workers, lag, round(given.first * lag))
+        (arm, task, seed, workers, *_lags(arm, round(share * workers), given.first))
         for seed in range(given.seeds)
         for workers in given.workers
         for share in given.lags
         for arm in given.arms
-        for lag in ((max(LAG, round(share * workers)),) if arm in IN_LEGS else (0,))
         for task in TASKS
     ]
     keys = ("arm", "task", "seed", "workers", "lag", "first")
