@@ -31,28 +31,28 @@ def console_here() -> Console:
 
 
 def print_leaderboard(
-    console: Console, rows: Iterable[TrialRow], *, params: Iterable[str], metric: str, maximize: bool, top: int = 10
+    console: Console, rows: Iterable[TrialRow], *, metric: str, maximize: bool, top: int = 10
 ) -> None:
-    """Print the best trials as a table: a column for each of `params`, or where that is too wide, all in one."""
+    """Print the best trials as a table: a column a param, or where that is too wide, all params in one."""
     board = leaderboard(rows, maximize=maximize)[:top]
     if not board:
         console.print("no trial was completed")
         return
-    tables = list(_tables(board, [name for name in params if any(name in row.params for row in board)], metric))
+    tables = list(_tables(board, metric))
     free = console.options.update(max_width=_UNCUT)
     fitting = (table for table in tables if console.measure(table, options=free).maximum <= console.width)
     console.print(next(fitting, tables[-1]))
 
 
-def _tables(board: Sequence[TrialRow], keys: Sequence[str], metric: str) -> Iterator[Table]:
+def _tables(board: Sequence[TrialRow], metric: str) -> Iterator[Table]:
     """Yield the table with a column a param, by its key and by the key's last part, and with all params in one."""
+    keys = list(dict.fromkeys(key for row in board for key in row.params))
     last = [key.rpartition(".")[2] for key in keys]
-    ordered = [{key: row.params[key] for key in keys if key in row.params} for row in board]
-    params = [[brief(of[key]) if key in of else "" for key in keys] for of in ordered]
+    params = [[brief(row.params[key]) if key in row.params else "" for key in keys] for row in board]
     yield _table(board, metric, keys, params, justify="right")
     if len(set(last)) == len(last):
         yield _table(board, metric, last, params, justify="right")
-    yield _table(board, metric, ["params"], [[describe(of)] for of in ordered], justify="left")
+    yield _table(board, metric, ["params"], [[describe(row.params)] for row in board], justify="left")
 
 
 def _table(

@@ -27,7 +27,7 @@ def print_ending(console: Console, directory: Path) -> None:
     """Print what a search has found so far, from its ledger."""
     facts = gather(str(directory))
     metric, maximize = facts.objective.metric, facts.objective.maximize
-    print_leaderboard(console, facts.rows, params=facts.space.names, metric=metric, maximize=maximize)
+    print_leaderboard(console, facts.rows, metric=metric, maximize=maximize)
     if not facts.board:
         for line in _first_failure(facts.rows, directory):
             console.print(line, soft_wrap=True)

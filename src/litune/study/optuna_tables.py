@@ -86,10 +86,10 @@ def read(connection: sa.Connection, study: int) -> tuple[dict[int, int], _Rows, 
     """Return, by number, the trials' keys, the trials, and what their attribute must hold of their params."""
 
     def of_trials(table: Any, *columns: str) -> Iterable[Any]:
-        """Return (key of the trial, columns ...) of each row of a table that belongs to a trial of the study."""
+        """Return (key of the trial, columns ...) of each row of a table that is the study's, in order."""
         joined = table.join(TRIALS, TRIALS.c.trial_id == table.c.trial_id)
         query = sa.select(table.c.trial_id, *(table.c[name] for name in columns)).select_from(joined)
-        return connection.execute(query.where(TRIALS.c.study_id == study))
+        return connection.execute(query.where(TRIALS.c.study_id == study).order_by(*table.primary_key))
 
     scores = dict(map(tuple, of_trials(SCORES, "value")))
     texts = {key: text for key, name, text in of_trials(ATTRIBUTES, "key", "value_json") if name == ATTRIBUTE}
