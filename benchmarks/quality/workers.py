@@ -222,7 +222,7 @@ def text(rows: list[Row]) -> str:
 def _lags(arm: str, lag: int, first: float) -> Lags:
     if arm not in IN_LEGS:
         return 0, 0
-    lag = max(LAG, lag)
+    lag = max(1 if arm == "litune auto (thaw)" else LAG, lag)
     return lag, round(first * lag)
 
 

@@ -113,21 +113,27 @@ def _watch(config: DictConfig, study: Study, run: Callable[[backends.View], None
 
 
 def _said_before(config: DictConfig, study: Study) -> Iterator[str]:
-    """Yield what is told before the first trial: what earlier runs teach, what `auto` chose, and a raised lag.
+    """Yield what is told before the first trial: what earlier runs teach, what `auto` chose, and an unusual lag.
 
     Where there is no trial to come, that.
     """
     yield from map(str, study.earlier)
     if study.why:
         yield f"search.algorithm=auto is {study.terms.algorithm}: {study.why}"
-    if study.terms.lag > (config.search.lag or LAG) and not study.rows:
-        first = f" ({study.terms.first_lag} for a trial's first leg)" if study.terms.first_lag else ""
-        yield (
-            f"search.lag is raised to {study.terms.lag}{first}, as {study.parallel} trials run at once: the trials "
-            "that are tried are other ones than with a smaller search.parallel"
-        )
+    yield from _said_of_lag(config, study)
     if study.rows and study.over:
         yield f"nothing is left to do: the search has ended, after {len(study.rows)} trials"
+
+
+def _said_of_lag(config: DictConfig, study: Study) -> Iterator[str]:
+    """Yield what search.parallel has made of the lag, or the lag of search.parallel."""
+    lag, parallel = study.terms.lag, study.parallel
+    if study.rows and lag < parallel and not study.over:
+        yield f"search.lag is {lag}, as this run was begun: where {parallel} trials may run at once some will wait"
+    if not study.rows and lag != (config.search.lag or LAG):
+        first = f" ({study.terms.first_lag} for a trial's first leg)" if study.terms.first_lag else ""
+        why = f"{parallel} trials run at once" if parallel > 1 else "one trial runs at a time"
+        yield f"search.lag is {lag}{first}, as {why}: with another search.parallel the trials that are tried are other ones"
 
 
 def _said_after(config: DictConfig, study: Study, left: list[int]) -> Iterator[str]:

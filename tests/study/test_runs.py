@@ -77,6 +77,9 @@ def test_a_field_that_the_run_was_made_without_counts_as_being_at_its_default(tm
         (["search.lag=4", "search.parallel=6"], ["search.lag=6", "search.parallel=2"], 6),
         (["search.parallel=6"], ["search.parallel=2"], 6),
         (["search.parallel=6"], ["search.lag=5", "search.parallel=2"], None),
+        (["search.algorithm=thaw", "search.parallel=1"], ["search.algorithm=thaw", "search.parallel=2"], 1),
+        (["search.algorithm=thaw", "search.parallel=2"], ["search.algorithm=thaw", "search.parallel=1"], 2),
+        (["search.algorithm=thaw", "search.parallel=2", "search.lag=4"], ["search.algorithm=thaw", "search.lag=4"], 4),
     ],
 )
 def test_a_run_keeps_its_lag_whatever_search_parallel_is_later(
@@ -106,11 +109,14 @@ def test_a_run_in_legs_keeps_the_longer_lag_of_first_legs_too(continued: list[st
     assert "first_lag" not in str(told.value)
 
 
-@pytest.mark.parametrize(("parallel", "started"), [(24, 96), (25, 125)])
+@pytest.mark.parametrize(
+    ("algorithm", "parallel", "started"),
+    [("asha", 1, 4), ("asha", 24, 96), ("asha", 25, 125), ("thaw", 1, 1), ("thaw", 2, 2), ("thaw", 4, 4)],
+)
 def test_so_many_first_legs_may_be_out_before_one_of_them_must_have_ended(
-    parallel: int, started: int, tmp_path: Path
+    algorithm: str, parallel: int, started: int, tmp_path: Path
 ) -> None:
-    words = ["search.algorithm=asha", "search.trials=100", f"search.parallel={parallel}"]
+    words = [f"search.algorithm={algorithm}", "search.trials=100", f"search.parallel={parallel}"]
     with opening.opened(*searched(tmp_path, *words)) as study:
         jobs = 0
         while study.ask() is not None:
