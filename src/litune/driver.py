@@ -133,7 +133,7 @@ def _said_of_lag(config: DictConfig, study: Study) -> Iterator[str]:
     if not study.rows and lag != (config.search.lag or LAG):
         first = f" ({study.terms.first_lag} for a trial's first leg)" if study.terms.first_lag else ""
         why = f"{parallel} trials run at once" if parallel > 1 else "one trial runs at a time"
-        yield f"search.lag is {lag}{first}, as {why}: with another search.parallel the trials that are tried are other ones"
+        yield f"search.lag is {lag}{first}, as {why}: with another search.parallel other trials are tried"
 
 
 def _said_after(config: DictConfig, study: Study, left: list[int]) -> Iterator[str]:
