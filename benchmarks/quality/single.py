@@ -47,7 +47,7 @@ def optuna_s(sampler: Callable[[int], Any], kind: str, train: Train, values: Map
 
 
 def litune_s(lag: int, train: Train, values: Mapping[str, list[Any]], seed: int) -> Row:
-    """litune's `auto`, one worker. Params tried before are answered from the table, as in a search."""
+    """Search by `auto`, one worker. Params tried before are answered from the table, as in a search."""
     from litune.algorithms.auto import choose
     from litune.algorithms.suggest import Suggester
     from litune.space.space import Space, choice
