@@ -258,22 +258,28 @@ def test_the_doctor_leaves_good_pairs_alone():
 def test_a_lag_that_comes_from_the_number_of_workers_is_told_where_the_run_is_made(tmp_path, capsys):
     words = ["search.trials=1", "trainer.max_epochs=1", f"search.runs={tmp_path}", "backend=local"]
     assert cli.search_main([*words, "search.parallel=6", "name=it"]) == 0
-    assert "search.lag is 6, as 6 trials run at once" in capsys.readouterr().out
+    assert "search.lag is 6, as search.parallel is 6: " in capsys.readouterr().out
     assert cli.search_main([*words, "search.parallel=36", "search.algorithm=asha", "name=legs"]) == 0
     said = capsys.readouterr().out
-    assert "search.lag is 144 (216 for a trial's first leg), as 36 trials run at once" in said
+    assert "search.lag is 144 (216 for a trial's first leg), as search.parallel is 36: " in said
     for parallel in (2, 6):
         assert cli.search_main([*words, f"search.parallel={parallel}", "name=other"]) == 0
         assert "search.lag" not in "".join(capsys.readouterr())
 
 
-def test_one_trial_at_a_time_is_told_to_learn_from_all_and_more_at_once_later_to_wait(tmp_path, capsys):
-    words = ["search.algorithm=thaw", "trainer.max_epochs=4", f"search.runs={tmp_path}", "backend=local", "name=it"]
-    assert cli.search_main([*words, "search.trials=1", "search.parallel=1"]) == 0
-    assert "search.lag is 1, as one trial runs at a time: with another search.parallel" in capsys.readouterr().out
-    assert cli.search_main([*words, "search.trials=2", "search.parallel=3"]) == 0
-    assert "search.lag is 1, as this run was begun: where 3 trials may run at once" in capsys.readouterr().out
-    assert cli.search_main([*words, "search.trials=3", "search.parallel=1"]) == 0
+def test_that_the_lag_of_thaw_comes_from_search_parallel_is_told_and_that_more_trials_later_wait(tmp_path, capsys):
+    words = ["search.algorithm=thaw", "trainer.max_epochs=4", f"search.runs={tmp_path}", "backend=local"]
+    assert cli.search_main([*words, "search.trials=1", "search.parallel=4", "name=four"]) == 0
+    assert "search.lag is 4, as search.parallel is 4: a search that is begun with another" in capsys.readouterr().out
+    assert cli.search_main([*words, "search.trials=1", "search.parallel=2", "search.lag=4", "name=given"]) == 0
+    assert "search.lag" not in capsys.readouterr().out
+    assert cli.search_main([*words, "search.trials=1", "search.parallel=1", "name=it"]) == 0
+    assert "search.lag is 1, as search.parallel is 1: " in capsys.readouterr().out
+    assert cli.search_main([*words, "search.trials=1", "search.parallel=3", "name=it"]) == 0
+    assert "search.lag" not in capsys.readouterr().out  # nothing is left to do
+    assert cli.search_main([*words, "search.trials=2", "search.parallel=3", "name=it"]) == 0
+    assert "search.lag is 1, as this run was begun with: of 3 trials at once some may wait" in capsys.readouterr().out
+    assert cli.search_main([*words, "search.trials=3", "search.parallel=1", "name=it"]) == 0
     assert "search.lag" not in capsys.readouterr().out
 
 

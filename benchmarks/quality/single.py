@@ -95,7 +95,7 @@ def _random(seed: int) -> Any:
 
 
 ARMS: dict[str, Callable[[Train, Mapping[str, list[Any]], int], Row]] = {
-    "litune auto": partial(litune_s, LAG),
+    f"litune auto, search.lag={LAG}": partial(litune_s, LAG),
     "litune auto, search.lag=1": partial(litune_s, 1),
     "Optuna GP, places": partial(optuna_s, _gp, "places"),
     "Optuna GP, choices": partial(optuna_s, _gp, "choices"),

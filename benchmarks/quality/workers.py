@@ -160,7 +160,8 @@ ARMS: dict[str, Callable[[Task, int, Clock, int, Lags], None]] = {
     "litune auto (thaw)": partial(in_legs, _thaw),
     "asha": partial(in_legs, _asha),
 }
-REFERENCE, IN_LEGS = "Optuna 5 default", ("litune auto (thaw)", "asha")
+REFERENCE = "Optuna 5 default"
+LEAST = {"litune auto (thaw)": 1, "asha": LAG}  # lag of those in legs
 
 
 def load(tables: Path) -> None:
@@ -220,9 +221,9 @@ def text(rows: list[Row]) -> str:
 
 
 def _lags(arm: str, lag: int, first: float) -> Lags:
-    if arm not in IN_LEGS:
+    if arm not in LEAST:
         return 0, 0
-    lag = max(1 if arm == "litune auto (thaw)" else LAG, lag)
+    lag = max(LEAST[arm], lag)
     return lag, round(first * lag)
 
 
@@ -238,7 +239,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--workers", type=int, nargs="*", default=COUNTS)
-    parser.add_argument("--lags", type=float, nargs="*", default=(1.0,), help="as shares of the workers, at least 4")
+    parser.add_argument(
+        "--lags", type=float, nargs="*", default=(1.0,), help="as shares of the workers; asha: at least 4"
+    )
     parser.add_argument("--first", type=float, default=1.0, help="lag of first legs, as a share of the lag")
     given = parser.parse_args()
     load(given.tables)

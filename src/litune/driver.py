@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from litune import backends, garbage, interrupts, processes
 from litune.config import config as configs
 from litune.errors import InputError
-from litune.parallelism import LAG
+from litune.parallelism import LAG, lag_of
 from litune.space.space import Space
 from litune.umask import private
 from litune.warming import warm_up
@@ -126,14 +126,17 @@ def _said_before(config: DictConfig, study: Study) -> Iterator[str]:
 
 
 def _said_of_lag(config: DictConfig, study: Study) -> Iterator[str]:
-    """Yield what search.parallel has made of the lag, or the lag of search.parallel."""
-    lag, parallel = study.terms.lag, study.parallel
-    if study.rows and lag < parallel and not study.over:
-        yield f"search.lag is {lag}, as this run was begun: where {parallel} trials may run at once some will wait"
-    if not study.rows and lag != (config.search.lag or LAG):
-        first = f" ({study.terms.first_lag} for a trial's first leg)" if study.terms.first_lag else ""
-        why = f"{parallel} trials run at once" if parallel > 1 else "one trial runs at a time"
-        yield f"search.lag is {lag}{first}, as {why}: with another search.parallel other trials are tried"
+    """Yield what search.parallel has made of the lag, or the lag of a run that was begun of search.parallel."""
+    terms, parallel = study.terms, study.parallel
+    if terms.lag < parallel and not study.over:
+        yield f"search.lag is {terms.lag}, as this run was begun with: of {parallel} trials at once some may wait"
+    usual = config.search.lag or (None if terms.algorithm == "thaw" else LAG)
+    if not study.rows and usual != terms.lag == lag_of(config, terms.algorithm):
+        first = f" ({terms.first_lag} for a trial's first leg)" if terms.first_lag else ""
+        yield (
+            f"search.lag is {terms.lag}{first}, as search.parallel is {parallel}: "
+            "a search that is begun with another search.parallel tries other trials"
+        )
 
 
 def _said_after(config: DictConfig, study: Study, left: list[int]) -> Iterator[str]:

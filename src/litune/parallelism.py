@@ -23,13 +23,13 @@ def parallel_of(config: DictConfig) -> int:
 def lag_of(config: DictConfig, algorithm: str) -> int:
     """Return how far behind a decision sees others: as asked, but enough for as many as run at once.
 
-    `thaw` is told no later than so many need it: it loses much by what it does not see yet, and `asha` does not.
+    By default `thaw` sees all but what can be running: what it does not see yet costs it much.
     """
     parallel = parallel_of(config)
     asked = config.search.lag or (min(parallel, LAG) if algorithm == "thaw" else LAG)
     if parallel <= asked:
         return int(asked)
-    return parallel * (_SPREAD if algorithm in PAUSING else 1)
+    return parallel * (_SPREAD if algorithm in PAUSING and parallel > LAG else 1)
 
 
 def first_lag_of(config: DictConfig, algorithm: str) -> int | None:

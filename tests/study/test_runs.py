@@ -78,8 +78,7 @@ def test_a_field_that_the_run_was_made_without_counts_as_being_at_its_default(tm
         (["search.parallel=6"], ["search.parallel=2"], 6),
         (["search.parallel=6"], ["search.lag=5", "search.parallel=2"], None),
         (["search.algorithm=thaw", "search.parallel=1"], ["search.algorithm=thaw", "search.parallel=2"], 1),
-        (["search.algorithm=thaw", "search.parallel=2"], ["search.algorithm=thaw", "search.parallel=1"], 2),
-        (["search.algorithm=thaw", "search.parallel=2", "search.lag=4"], ["search.algorithm=thaw", "search.lag=4"], 4),
+        (["search.algorithm=thaw", "search.parallel=2"], ["search.algorithm=thaw", "search.lag=2"], 2),
     ],
 )
 def test_a_run_keeps_its_lag_whatever_search_parallel_is_later(
@@ -95,6 +94,41 @@ def test_a_run_keeps_its_lag_whatever_search_parallel_is_later(
     else:
         with opening.opened(*searched(tmp_path, *about, *continued)) as study:
             assert study.terms.lag == lag
+
+
+@pytest.mark.parametrize(
+    ("words", "lags"),
+    [
+        ("search.parallel=1", (4, 4, 1)),
+        ("search.parallel=2", (4, 4, 2)),
+        ("search.parallel=4", (4, 4, 4)),
+        ("search.parallel=5", (5, 20, 20)),
+        ("search.parallel=1 search.lag=4", (4, 4, 4)),
+        ("search.parallel=4 search.lag=1", (4, 4, 4)),
+        ("search.parallel=8 search.lag=9", (9, 9, 9)),
+    ],
+)
+def test_the_lag_is_enough_for_search_parallel_and_that_of_thaw_no_more_by_default(
+    words: str, lags: tuple[int, int, int], tmp_path: Path
+) -> None:
+    for algorithm, lag in zip(("tpe", "asha", "thaw"), lags, strict=True):
+        about = [f"name={algorithm}", f"search.algorithm={algorithm}", *words.split()]
+        with opening.opened(*searched(tmp_path, *about)) as study:
+            assert study.terms.lag == lag
+
+
+def test_a_run_by_thaw_that_was_begun_with_another_lag_keeps_it_and_is_not_continued_with_a_third(
+    tmp_path: Path,
+) -> None:
+    config, space = searched(tmp_path, "search.algorithm=thaw", "search.parallel=1")
+    asked = identity.about(config, space, identity.terms_of(config, "thaw", space, ()), "")
+    made = copy.deepcopy(asked)
+    made["terms"]["lag"] = 4  # as it was for any number of workers up to four
+    assert identity.same_search(made, asked, config, tmp_path).lag == 4
+    other, _ = searched(tmp_path, "search.algorithm=thaw", "search.lag=3")
+    asked = identity.about(other, space, identity.terms_of(other, "thaw", space, ()), "")
+    with pytest.raises(StudyChanged, match=r"search\.lag: got 3; expected 4"):
+        identity.same_search(made, asked, other, tmp_path)
 
 
 @pytest.mark.parametrize("continued", [["search.parallel=2"], ["search.lag=256", "search.parallel=2"]])

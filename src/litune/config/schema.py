@@ -153,7 +153,11 @@ class SearchConfig:
     warm_start: list[str] = setting("earlier runs, by directory or name, whose trials inform tpe, gp and cmaes", [])
     pruner: str = setting("what stops poor trials early", "none", choices=("none", "median", "asha", "hyperband"))
     parallel: int | None = setting("trials at once; null: the number of GPUs, else min(4, cores)", None, least=1)
-    lag: int | None = setting("trial n learns from trials up to n - lag; null: 4, or as parallel needs", None, least=1)
+    lag: int | None = setting(
+        "trial n learns from trials up to n - lag; null: 4, with thaw parallel; more where parallel is larger",
+        None,
+        least=1,
+    )
     threads: int | None = setting("threads a trial; null: cores // parallel", None, least=1)
     seed_per_trial: bool = setting("give each trial a seed of its own instead of `seed`", False)
     duplicates: str = setting("params tried before: answer from the ledger or train", "reuse", choices=("reuse", "run"))
