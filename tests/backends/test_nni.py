@@ -62,7 +62,8 @@ def test_a_manager_that_answers_no_more_after_the_last_trial_does_not_fail_the_s
 def test_a_trial_that_an_assessor_ends_keeps_the_time_that_it_took(tmp_path):
     queue = "search.enqueue=[{model.x:0,model.y:1,model.k:0,model.kind:c},{model.x:0,model.y:1,model.k:0,model.kind:a}]"
     words = ["backend=nni", "experiment=tiny", "name=it", "search.algorithm=repeat", "search.trials=2", queue]
-    words += ["backend.assessor=Medianstop", "search.parallel=1", "trainer.max_epochs=400", f"search.runs={tmp_path}"]
+    words += ["backend.assessor=Medianstop", "search.parallel=1", f"search.runs={tmp_path}"]
+    words += ["trainer.max_epochs=400", "model.pace=0.02"]  # so that NNI sees the first one end in time
     done = subprocess.run([*LITUNE, "search", *words], cwd=PROJECT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr + done.stdout
     whole, pruned = in_process.trials(tmp_path / "it")

@@ -16,7 +16,14 @@ class Tiny(pl.LightningModule):
     """Logs `score`: injective in the params up to rounding, and growing by the epoch."""
 
     def __init__(
-        self, x: float = 0.0, y: float = 0.0, k: int = 0, kind: str = "a", ending: str = "complete", hold: str = ""
+        self,
+        x: float = 0.0,
+        y: float = 0.0,
+        k: int = 0,
+        kind: str = "a",
+        ending: str = "complete",
+        hold: str = "",
+        pace: float = 0.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -27,6 +34,7 @@ class Tiny(pl.LightningModule):
         return self.layer(batch[0]).square().mean()
 
     def on_train_epoch_start(self) -> None:
+        time.sleep(self.hparams.pace)
         if self.current_epoch == 1:
             _end(self.hparams.ending)
             while self.hparams.hold and _waits(Path(self.hparams.hold), int(Path(self.trainer.default_root_dir).name)):
