@@ -8,7 +8,7 @@ def row(arm: str, seed: int, best: float) -> dict:
 
 
 def test_ranks_share_ties_and_leave_out_seeds_that_an_arm_lacks() -> None:
-    mine, other, chance = "litune auto", "Optuna GP, places", "random"
+    mine, other, chance = "litune auto, search.lag=4", "Optuna GP, places", "random"
     rows = [row(mine, 0, 0.9), row(other, 0, 0.9), row(chance, 0, 0.5)]
     rows += [row(mine, 1, 0.7), row(other, 1, 0.8), row(chance, 1, 0.6)]
     rows += [row(mine, 2, 0.7)]
