@@ -34,7 +34,8 @@ class Tiny(pl.LightningModule):
         return self.layer(batch[0]).square().mean()
 
     def on_train_epoch_start(self) -> None:
-        time.sleep(self.hparams.pace)
+        if self.hparams.pace:
+            time.sleep(self.hparams.pace)
         if self.current_epoch == 1:
             _end(self.hparams.ending)
             while self.hparams.hold and _waits(Path(self.hparams.hold), int(Path(self.trainer.default_root_dir).name)):
