@@ -156,7 +156,7 @@ def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -
 
 
 def ahead_of(config: DictConfig) -> int:
-    """Return how many trials NNI starts in advance: it takes a second to start one, and lag lets so many be known."""
+    """Return how many trials NNI may start in advance, as far as lag lets them be known: each takes it a second."""
     parallel = parallel_of(config)
     lag: int = config.search.lag or LAG
     return max(0, min(parallel, lag - parallel))
