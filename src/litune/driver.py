@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from litune import backends, garbage, interrupts, processes
+from litune.algorithms import auto
 from litune.config import config as configs
 from litune.errors import InputError
 from litune.parallelism import LAG, lag_of
@@ -128,6 +129,8 @@ def _said_before(config: DictConfig, study: Study) -> Iterator[str]:
 def _said_of_lag(config: DictConfig, study: Study) -> Iterator[str]:
     """Yield what search.parallel has made of the lag, or the lag of a run that was begun of search.parallel."""
     terms, parallel = study.terms, study.parallel
+    if auto.drawn_by_another(config):
+        return  # nothing waits for it
     if terms.lag < parallel and not study.over:
         yield f"search.lag is {terms.lag}, as this run was begun with: of {parallel} trials at once some may wait"
     usual = config.search.lag or (None if terms.algorithm == "thaw" else LAG)

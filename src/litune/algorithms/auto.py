@@ -26,9 +26,14 @@ def of(config: DictConfig, space: Space) -> tuple[str, str]:
         found = [f"{problem.key} is {problem.got}" for problem in legs.hindrances(config, space, "")]
         whole = f"trials cannot be continued where {found[0]}" if found else ""
     chosen, why = choose(space, trials=steps.trials_in_all(config), steps=steps.steps_of(config) or 0, whole=whole)
-    if any(config.backend.get(name) is not None for name in DRAWING):  # somebody else draws; a grid still says how many
+    if drawn_by_another(config):  # a grid still says how many
         return "grid" if chosen == "grid" else "tpe", ""
     return chosen, why
+
+
+def drawn_by_another(config: DictConfig) -> bool:
+    """Say whether the backend has its own tuner or searcher choose the params, not search.algorithm."""
+    return any(config.backend.get(name) is not None for name in DRAWING)
 
 
 def choose(space: Space, *, trials: int, steps: int, whole: str = "") -> tuple[str, str]:

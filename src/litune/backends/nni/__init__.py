@@ -78,7 +78,7 @@ def _command(study: Study, workers: Workers, view: View, config: DictConfig) -> 
     from litune.backends.nni.server import Draws, TrialServer
 
     suggests = not config.backend.tuner
-    draws = Draws(by_study=suggests, ahead=launch.ahead_of(config), limit=study.plan.total)
+    draws = Draws(by_study=suggests, ahead=launch.ahead_of(config, study.space), limit=study.plan.total)
     with launch.started(config, study.space) as launched:
         clients = Clients(launched.listener)
         server = TrialServer(study, workers, view, launched.manager, clients, draws=draws)

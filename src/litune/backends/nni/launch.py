@@ -19,10 +19,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from litune.algorithms import auto
 from litune.backends.nni import algorithms, env, wire
 from litune.backends.nni.rest import Manager
 from litune.errors import SearchFailed
-from litune.parallelism import LAG, parallel_of
+from litune.parallelism import lag_of, parallel_of
 from litune.patches import replaced
 from litune.space.space import Space
 from litune.space.space_file import dump
@@ -140,7 +141,7 @@ def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -
     options.experiment_working_directory = str(directory / FOLDER)
     options.trial_command = shlex.join([sys.executable, "-m", "litune.backends.nni.trial"])
     options.trial_code_directory = str(Path.cwd())
-    options.trial_concurrency = parallel_of(config) + (0 if config.backend.tuner else ahead_of(config))
+    options.trial_concurrency = parallel_of(config) + (0 if config.backend.tuner else ahead_of(config, space))
     options.search_space = dump(space)
     options.assessor = _algorithm(config.backend.assessor, config.objective.mode)
     if config.backend.tuner:
@@ -155,11 +156,10 @@ def _experiment(config: DictConfig, space: Space, directory: Path, place: str) -
     return experiment
 
 
-def ahead_of(config: DictConfig) -> int:
+def ahead_of(config: DictConfig, space: Space) -> int:
     """Return how many trials NNI may start in advance, as far as lag lets them be known: each takes it a second."""
-    parallel = parallel_of(config)
-    lag: int = config.search.lag or LAG
-    return max(0, min(parallel, lag - parallel))
+    parallel, (algorithm, _) = parallel_of(config), auto.of(config, space)
+    return max(0, min(parallel, lag_of(config, algorithm) - parallel))
 
 
 def _algorithm(given: Any, mode: str) -> Any:
