@@ -1,8 +1,9 @@
 """python -m benchmarks.live [digits_mlp mnist_cnn] [--mnist DIR]: real trainings, litune's `auto` beside Optuna's loop.
 
 The budget is the epochs of 8 full trainings for both; the loop (by_hand/optuna_pruned.py) is Optuna's default, TPE and
-MedianPruner. One trial at a time on one thread. Times are wall times from the start of the command, with all that
-starting and restoring costs; each validation is noted by the same callback.
+MedianPruner. One trial at a time on one thread; with --defaults as both are by themselves: the loop's one trial has all
+cores, litune trains several at once. Times are wall times from the start of the command, with all that starting and
+restoring costs; each validation is noted by the same callback.
 """
 
 from __future__ import annotations
@@ -48,15 +49,16 @@ def seen(command: list[str], clock: Path, environment: dict[str, str]) -> Seen:
     return [(at - start, value) for at, value in map(json.loads, clock.read_text().splitlines())]
 
 
-def search(who: str, experiment: str, seed: int, trainer: dict[str, Any], mnist: Path) -> Seen:
-    """Run one search by litune or by the loop."""
+def search(who: str, experiment: str, seed: int, trainer: dict[str, Any], mnist: Path, alone: bool = True) -> Seen:
+    """Run one search by litune or by the loop; `alone`: one trial at a time, on one thread."""
     metric, _ = METRICS[experiment]
     with tempfile.TemporaryDirectory() as root:
         clock = Path(root) / "clock"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parent), **({"OMP_NUM_THREADS": "1"} if alone else {})}
         if who == "litune":
             words = [f"experiment={experiment}", "search.algorithm=auto", f"search.trials={TRAININGS}", f"seed={seed}"]
-            words += ["search.parallel=1", "search.threads=1", "name=live", f"search.runs={root}", "allow=[benchmarks]"]
+            words += ["search.parallel=1", "search.threads=1"] if alone else []
+            words += ["name=live", f"search.runs={root}", "allow=[benchmarks]"]
             words += [f"trainer.{name}={value}" for name, value in trainer.items()]
             words += ["callbacks.clock._target_=benchmarks.live.Clock"]
             words += [f"callbacks.clock.file={clock}", f"callbacks.clock.metric={metric}"]
@@ -82,6 +84,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--mnist", type=Path, default=Path("data"), help="the directory that holds MNIST/raw")
     parser.add_argument("--part", type=float, default=1.0, help="of the batches of an MNIST epoch, for both")
+    parser.add_argument("--defaults", action="store_true", help="not one trial on one thread: what each does by itself")
     given = parser.parse_args()
     print(
         "experiment  seed | loop: score, s, epochs | litune: score, s, epochs | to the loop's score: s, epochs, ratios"
@@ -92,7 +95,8 @@ def main() -> None:
         if experiment == "mnist_cnn" and given.part < 1:
             trainer |= {"limit_train_batches": given.part, "limit_val_batches": max(given.part, 0.2)}
         for seed in given.seeds:
-            sought = {who: search(who, experiment, seed, trainer, given.mnist.resolve()) for who in ("loop", "litune")}
+            alone, mnist = not given.defaults, given.mnist.resolve()
+            sought = {who: search(who, experiment, seed, trainer, mnist, alone) for who in ("loop", "litune")}
             best = max if mode == "max" else min
             scores = {who: best(value for _, value in values) for who, values in sought.items()}
             theirs, ours = (reached(values, scores["loop"], mode) for values in sought.values())

@@ -21,7 +21,6 @@ from litune.tasks import digits, mnist
 warnings.filterwarnings("ignore")
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-torch.set_num_threads(1)
 
 experiment, budget, seed, root, clock = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
 metric, mode = ("val_acc", "max") if experiment == "digits_mlp" else ("valid_loss", "min")
