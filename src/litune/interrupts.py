@@ -162,7 +162,7 @@ def _watched() -> Iterator[None]:
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # as by nohup
             _ours[number] = _interrupt
-    take_back()
+            signal.signal(number, _interrupt)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_guard, args=(reader,), name="interrupts", daemon=True).start()
     try:
@@ -176,10 +176,9 @@ def _watched() -> Iterator[None]:
             os.close(writer)
 
 
-def take_back() -> None:
-    """Be the one whom signals interrupt again, after a library has set handlers of its own."""
-    for number, handler in _ours.items():
-        signal.signal(number, handler)
+def watched() -> bool:
+    """Say whether signals are seen to here, not by a program that has called a search."""
+    return bool(_ours)
 
 
 def leave_to_parent() -> None:
@@ -238,6 +237,7 @@ def _guard(reader: int) -> None:
             _end_at_once()
         if came and first == float("inf"):
             _received.set()  # the main thread may be at work in C, or under a handler that a library has set
+            threading.excepthook = lambda _: None  # of a library's thread that misses a process which is ended now
             first, deadline = now, now + PATIENCE
 
 

@@ -41,10 +41,11 @@ def run(runs: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     return preloaded.run(command(runs, *overrides))
 
 
-def start(runs: Path, *overrides: str) -> subprocess.Popen[str]:
+def start(runs: Path, *overrides: str, start_new_session: bool = False) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command(runs, *overrides), cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+        command(runs, *overrides), cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=start_new_session,
+    )  # fmt: skip
 
 
 def table_of(runs: Path) -> tuple[dict, ...]:
@@ -140,14 +141,17 @@ class TestOneCommand:
         reference = search("local", "search.algorithm=random", "search.trials=8")
         assert meaning(table_of(tmp_path)) == meaning(reference)
 
-    def test_a_hangup_leaves_rays_processes_to_the_driver(self, tmp_path):
-        process = start(tmp_path, "search.algorithm=random", "search.trials=8")
-        wait_for_line(process, "trial 1 ")
-        for one in ray_of(process.pid):
-            if _command(one).split(b"\0")[0].endswith((b"gcs_server", b"raylet")):
-                os.kill(one, signal.SIGHUP)
+    @pytest.mark.parametrize("wait", [0, 0.3, 0.6])  # seconds, in some of which Ray's driver connects
+    def test_a_signal_to_the_group_while_ray_is_joined_ends_the_search_in_order(self, tmp_path, wait):
+        process = start(tmp_path, "search.algorithm=random", "search.trials=8", start_new_session=True)
+        while not any(b"raylet" in _command(one).split(b"\0")[0] for one in ray_of(process.pid)):
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.01)
+        time.sleep(wait)
+        os.killpg(process.pid, signal.SIGTERM)
         said = process.communicate()[0]
-        assert process.returncode == 0, said
+        assert process.returncode == 130, said
+        assert said.startswith("interrupted; continue with: "), said
         assert_nothing_left_of(process)
 
     @pytest.mark.parametrize("victim", ["gcs_server", "raylet"])

@@ -24,7 +24,7 @@ INTERRUPTED = 130
 AT_START = {  # what a search gets while it starts
     "local": (signal.SIGTERM, signal.SIGHUP),
     "optuna": (signal.SIGTERM, signal.SIGINT),
-    "ray": (signal.SIGINT, signal.SIGHUP),  # a SIGTERM while Ray's driver connects is taken by Ray: docs/reliability.md
+    "ray": (signal.SIGTERM, signal.SIGHUP),
     "nni": (signal.SIGTERM, signal.SIGINT),
 }
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import math
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +25,7 @@ from litune.patches import replaced
 # What keeps Ray quiet and in its place; a user's own setting of a variable stands.
 _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # it answers a SIGTERM while the driver connects by abort()
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune would end as if it had finished
@@ -70,7 +71,6 @@ def joined(settings: Any, share: Mapping[str, float], parallel: int) -> Iterator
         leaving = threading.Event()
         try:
             _init(_options(settings, math.ceil(parallel * share["cpu"]), alone=alone), settings.address)
-            interrupts.take_back()  # Ray ends its driver on SIGTERM, whatever there is to do first
             if not settings.address:
                 threading.Thread(target=_leave_with, args=[_pillars(), leaving], daemon=True).start()
             with interrupts.held_back():
@@ -111,11 +111,14 @@ def _options(settings: Any, cpus: int, *, alone: bool) -> dict[str, Any]:
 
 def _init(options: dict[str, Any], address: str | None) -> None:
     import ray
+    from ray._private import utils
 
     try:
         if address == "auto":
             _find()
-        with contextlib.nullcontext() if address else _undisturbed():
+        # Ray ends its driver on SIGTERM, whatever there is to do first
+        kept = replaced(utils, set_sigterm_handler=_leave) if interrupts.watched() else contextlib.nullcontext()
+        with kept, contextlib.nullcontext() if address else _undisturbed():
             try:
                 ray.init(**options)
             except ConnectionAbortedError:  # a cluster's client server starts one for each client, which fails at times
@@ -127,6 +130,10 @@ def _init(options: dict[str, Any], address: str | None) -> None:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         cure = " ".join(dict.fromkeys([lines[0], lines[-1]]))  # between them lies Ray's traceback
         raise InputError(Problem(key="backend.address", got=repr(address), expected=expected, cure=cure)) from error
+
+
+def _leave(_handler: object) -> None:
+    """Leave SIGTERM to whom it is."""
 
 
 def _find() -> None:
@@ -145,17 +152,15 @@ def _find() -> None:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Start and join processes that a closed terminal does not end: else Ray's C++ ends this one as it connects.
+    """Start and join processes that no signal to this one's group or terminal ends: Ray's C++ would end this one.
 
-    They inherit the mask of signals (sigprocmask(2)), to which Ray itself adds Ctrl-C; this process ends them, once it
-    has joined them, as Ray cannot be left half-way.
+    This process ends them, once it has joined them, as Ray cannot be left half-way.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    try:
-        with interrupts.held_back():
-            yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    from ray._private import services
+
+    apart = functools.partial(services.ConsolePopen, start_new_session=True)
+    with replaced(services, ConsolePopen=apart), interrupts.held_back():
+        yield
 
 
 @contextlib.contextmanager
