@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +32,16 @@ SEARCHES = {  # algorithm, pruner, mode, reduction
     "legs": ("asha", "none", "max", "last"),
     "legs of a loss": ("hyperband", "none", "min", "best"),
 }
+Fates = Mapping[tuple[str, int], str]  # (k, step) -> what becomes of the training then
+BY_ITSELF: Fates = {("b", 2): "ends"}
 numbers = itertools.count()
 
 
 class Search:
     """A study that can be left and opened again."""
 
-    def __init__(self, directory: Path, kind: str, space: Space, **how: Any) -> None:
-        self.directory, self.space = directory / str(next(numbers)), space
+    def __init__(self, directory: Path, kind: str, space: Space, fates: Fates = BY_ITSELF, **how: Any) -> None:
+        self.directory, self.space, self.fates = directory / str(next(numbers)), space, fates
         self.how = {"trials": 20, "steps": 60, "parallel": LAG, **how}
         self.directory.mkdir()
         self.algorithm, self.pruner, mode, reduce = SEARCHES[kind]
@@ -82,18 +86,29 @@ class Search:
         self.trained.append((job.params["k"], job.until))
         (Path(job.directory) / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         trial = JobTrial(job, metric="score", maximize=self.objective.maximize, send=lambda _step, _metrics: None)
-        history = {}
+        history, fate = {}, None
         for step in range(1, (job.until or STEPS) + 1):
-            history[step] = value(job, step)
+            fate = self.fates.get((job.params["k"], step))
+            if fate == "raises":
+                self.fail(job, FailureClass.ERROR, history)
+                return
+            history[step] = math.nan if fate == "diverges" else value(job, step)
             trial.report(step, {"score": history[step]})
             self.study.report(job.number, step, {"score": history[step]})
-            if trial.should_stop() or (job.params["k"], step) == ("b", 2):  # which ends by itself
+            if fate == "diverges":
+                self.fail(job, FailureClass.NAN, history)
+                return
+            if trial.should_stop() or fate == "ends":
                 break
-        state = TrialState.PAUSED if len(history) == job.until else TrialState.COMPLETE
+        state = TrialState.PAUSED if len(history) == job.until and fate != "ends" else TrialState.COMPLETE
         state = TrialState.PRUNED if trial.should_stop() else state
         score = self.objective.score(history)
         self.study.tell(job.number, Outcome(state=state, score=score, history=history, seconds=1.0))
         assert self.study.rows[job.number].reused is None
+
+    def fail(self, job: Job, kind: FailureClass, history: Mapping[int, float]) -> None:
+        failure = Failure(kind=kind, message="it failed")
+        self.study.tell(job.number, Outcome(state=TrialState.FAILED, failure=failure, history=history, seconds=1.0))
 
     def train_any(self, rng: random.Random) -> None:
         """Ask for as many as may run at once, and have any of them run to its end."""
@@ -136,6 +151,24 @@ def test_answers_from_equal_params_change_nothing(kind: str, tmp_path: Path) -> 
     assert answered.to_its_end() == trained.to_its_end()
     assert len(answered.trained) < len(trained.trained)
     assert answered.pruner != "none" or len(set(answered.trained)) == len(answered.trained)
+
+
+@pytest.mark.parametrize("retries", [{}, {"error": 1}])
+@pytest.mark.parametrize(
+    "fates", [{("b", 3): "ends"}, {("c", 3): "diverges"}, {("d", 5): "raises", ("c", 2): "diverges"}]
+)
+@pytest.mark.parametrize("kind", ["median", "legs", "legs of a loss"])
+def test_answers_from_trainings_that_end_or_fail_further_on_change_nothing(
+    kind: str, fates: Fates, retries: dict[str, int], tmp_path: Path
+) -> None:
+    trained, answered = (Search(tmp_path, kind, FEW, fates, reuse=reuse, retries=retries) for reuse in (False, True))
+    assert answered.to_its_end() == trained.to_its_end()
+    assert len(answered.trained) < len(trained.trained)
+    for search in (trained, answered):
+        search.open()  # where each is read and compared with its fingerprint
+    for number, row in answered.study.rows.items():
+        other = trained.study.rows[number]
+        assert (row.failure, row.reused is None or not row.retried) == (other.failure, True)
 
 
 @pytest.mark.parametrize("kind", SEARCHES)

@@ -36,8 +36,8 @@ class Duplicates:
         """Return (the trial that tells, how the job must end), if one tells."""
         for source in self._sources.get(_key(job.params), []):
             row = rows[source]
-            if source == job.number or row.reused is not None:
-                continue
+            if source == job.number or row.reused is not None or row.state is TrialState.FAILED:
+                continue  # of one that failed further on no checkpoint is left
             for step, value in sorted(row.history.items()):
                 if step in job.prune_below and self._objective.sign * value < job.prune_below[step]:
                     return None if self._owns_loop else (source, self._up_to(row, step, TrialState.PRUNED))

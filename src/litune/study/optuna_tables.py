@@ -91,7 +91,8 @@ def read(connection: sa.Connection, study: int) -> tuple[dict[int, int], _Rows, 
         query = sa.select(table.c.trial_id, *(table.c[name] for name in columns)).select_from(joined)
         return connection.execute(query.where(TRIALS.c.study_id == study).order_by(*table.primary_key))
 
-    scores = dict(map(tuple, of_trials(SCORES, "value")))
+    to_score = models.TrialValueModel.stored_repr_to_value
+    scores = {key: to_score(value, kind) for key, value, kind in of_trials(SCORES, "value", "value_type")}
     texts = {key: text for key, name, text in of_trials(ATTRIBUTES, "key", "value_json") if name == ATTRIBUTE}
     history: dict[int, dict[int, float]] = defaultdict(dict)
     to_value = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value

@@ -260,12 +260,12 @@ class Study:
         return tuple(sorted(freest, key=devices.index))
 
     def _drop_checkpoints(self) -> None:
-        """Delete the checkpoints of ended trials other than the best search.keep_checkpoints."""
+        """Delete the checkpoints of ended trials other than the best search.keep_checkpoints, and what rests needs."""
         ended = (row for row in self.rows.values() if row.ended)
         board = leaderboard(ended, maximize=self.objective.maximize)
-        kept = {
-            row.reused if row.reused is not None else row.number for row in board[: self.execution.keep_checkpoints]
-        }
+        resting = (row for row in self.rows.values() if row.resting)  # which may be continued, or rank in the end
+        ranked = board[: self.execution.keep_checkpoints]
+        kept = {row.number if row.reused is None else row.reused for row in (*ranked, *resting)}
         for row in self.rows.values():
             if row.ended and row.number not in kept and row.number not in self._dropped:
                 shutil.rmtree(directory_in(self.directory, row.number) / CHECKPOINTS, ignore_errors=True)
