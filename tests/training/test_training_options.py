@@ -61,6 +61,13 @@ class Manual(MLP):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
+class Keeping(MLP):
+    """It brings a checkpoint callback of its own."""
+
+    def configure_callbacks(self):
+        return [pl.callbacks.ModelCheckpoint(monitor="val_acc", mode="max")]
+
+
 @pytest.fixture(autouse=True)
 def project(monkeypatch):
     """Make this file a module that a config may name, as one in the user's directory."""
@@ -106,8 +113,24 @@ def test_a_model_checkpoint_of_the_users_keeps_what_it_says_and_the_last_epoch_i
 def test_a_model_checkpoint_without_a_metric_may_stand_beside_our_own(tmp_path):
     every = {"_target_": f"{CALLBACKS}.ModelCheckpoint", "save_top_k": -1, "filename": "at{step}"}
     outcome = train(tmp_path, callbacks={"every": every})
-    assert checkpoints(tmp_path) == {*(f"every/atstep={4 * epoch}.ckpt" for epoch in (1, 2, 3)), "last.ckpt"}
-    assert outcome.state is TrialState.COMPLETE
+    best = max(outcome.history, key=lambda step: outcome.history[step])
+    ours = {f"epoch={best - 1}.ckpt", "last.ckpt"}
+    assert checkpoints(tmp_path) == {*(f"every/atstep={4 * epoch}.ckpt" for epoch in (1, 2, 3)), *ours}
+    assert outcome.checkpoint == str(tmp_path / "checkpoints" / f"epoch={best - 1}.ckpt")
+
+
+@pytest.mark.parametrize(("monitor", "mode"), [("val_loss", "min"), ("val_acc", "min")])
+def test_the_best_is_that_of_the_objective_whatever_else_is_kept(tmp_path, monitor, mode):
+    kept = {"_target_": f"{CALLBACKS}.ModelCheckpoint", "monitor": monitor, "mode": mode}
+    outcome = train(tmp_path, callbacks={"kept": kept})
+    best = max(outcome.history, key=lambda step: outcome.history[step])
+    assert outcome.checkpoint == str(tmp_path / "checkpoints" / f"epoch={best - 1}.ckpt")
+
+
+def test_a_model_that_brings_its_own_checkpoint_callback_does_not_displace_ours(tmp_path):
+    outcome = train(tmp_path, model={"_target_": "options_seen.Keeping", "hidden": 16})
+    best = max(outcome.history, key=lambda step: outcome.history[step])
+    assert outcome.checkpoint == str(tmp_path / "checkpoints" / f"epoch={best - 1}.ckpt")
 
 
 def test_the_best_is_that_of_the_checkpoint_callback_which_watches_the_objective(tmp_path):

@@ -19,6 +19,10 @@ from litune.trial import Trial
 _SELDOM = 1.0  # seconds between two checkpoints of epochs that are not the last
 
 
+class BestEpoch:
+    """Keep the best epoch. Mixed with Lightning's ModelCheckpoint, of which a model's own would displace another."""
+
+
 class LastEpoch:
     """Write the checkpoint that a training is continued from, and end the leg. Mixed with Lightning's Checkpoint.
 

@@ -28,7 +28,7 @@ from litune.targets.locate import locate
 from litune.training import loggers, monitors, ranks, stand_ins
 from litune.training.fresh_workers import FreshWorkers
 from litune.training.optimizer_options import OptimizerOptions
-from litune.training.reporting import EpochSeeds, LastEpoch, Report
+from litune.training.reporting import BestEpoch, EpochSeeds, LastEpoch, Report
 from litune.training.resume import ResumeMarks, fingerprint
 from litune.trial import CHECKPOINTS, Failure, FailureClass, Outcome, Trial, TrialState, this_process
 
@@ -195,24 +195,24 @@ def build_callbacks(config: DictConfig, lightning: Any, directory: Path, report:
     """Return the ModelCheckpoint that says which epoch was the best (None if there is none), and all callbacks.
 
     Beside those of the config there is one that keeps the last epoch, for a training to be continued from; and one that
-    keeps the best, unless the config has a ModelCheckpoint of its own.
+    keeps the best, unless the config has a ModelCheckpoint that watches the objective.
     """
     folder = directory / CHECKPOINTS
     built = [
         targets.instantiate(_placed(section, folder / name)) for name, section in config.callbacks.items() if section
     ]
-    users = [callback for callback in built if isinstance(callback, lightning.callbacks.ModelCheckpoint)]
     if config.trainer.enable_checkpointing is False:
         return None, built
-    if not users:
-        monitored = {"monitor": config.objective.metric, "mode": config.objective.mode}
+    watched = {"monitor": config.objective.metric, "mode": config.objective.mode}
+    users = [callback for callback in built if isinstance(callback, lightning.callbacks.ModelCheckpoint)]
+    best = next((callback for callback in users if watched.items() <= vars(callback).items()), None)
+    if best is None:
         best_epoch = {"dirpath": str(folder), "filename": "{epoch}", "enable_version_counter": False}
-        users = [lightning.callbacks.ModelCheckpoint(**best_epoch, **monitored)]
-        built += users
+        best = with_callback(lightning, BestEpoch, "ModelCheckpoint")(**best_epoch, **watched)
+        built.append(best)
     # not by save_last: Lightning then writes last.ckpt only after an epoch that was the best so far
     built.append(with_callback(lightning, LastEpoch, "Checkpoint")(folder / "last.ckpt", report))
-    best = [callback for callback in users if callback.monitor == config.objective.metric]
-    return (best or users)[0], built
+    return best, built
 
 
 def build_trainer(config: DictConfig, lightning: Any, directory: Path, opened: list[Any], callbacks: list[Any]) -> Any:
