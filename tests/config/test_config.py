@@ -100,6 +100,14 @@ def test_a_nested_choice_of_a_class_replaces_the_section():
     assert configs.merge(make(), params).optimizer == {"_target_": "torch.optim.SGD", "momentum": 0.9}
 
 
+def test_a_nested_choice_of_the_class_that_the_config_names_keeps_its_other_arguments():
+    own = make(optimizer={"_target_": "torch.optim.SGD", "lr": 0.1, "weight_decay": 0.5})
+    merged = configs.merge(own, {"optimizer.lr": 0.2, "optimizer._name": "torch.optim.SGD"})
+    assert merged.optimizer == {"_target_": "torch.optim.SGD", "lr": 0.2, "weight_decay": 0.5}
+    merged = configs.merge(own, {"optimizer.lr": 0.2, "optimizer._name": "torch.optim.Adam"})
+    assert merged.optimizer == {"_target_": "torch.optim.Adam", "lr": 0.2}
+
+
 def test_a_nested_choice_of_a_word_is_handed_over_as_nni_does():
     params = {"model.act._name": "leaky", "model.act.slope": 0.1}
     assert configs.merge(make(), params).model.act == {"_name": "leaky", "slope": 0.1}

@@ -85,15 +85,18 @@ def merge(config: DictConfig, params: Mapping[str, Any], *, keep: bool = True) -
     the type is that of the value it replaces; targets.typed() casts by the signature.
 
     `KEY._name` chooses among sections (NNI's nested choice): KEY is replaced by {_target_: name} where the name is an
-    import path (it has a dot), else by {_name: name} as NNI hands it over; the chosen section's other params follow.
+    import path (it has a dot), else by {_name: name} as NNI hands it over; the chosen section's other params follow. A
+    section that is of that name already keeps its other arguments.
     """
     merged = copy.deepcopy(config) if keep else config
     OmegaConf.set_readonly(merged, None)
     chosen = {key.removesuffix(CHOICE_SUFFIX): value for key, value in params.items() if key.endswith(CHOICE_SUFFIX)}
     problems = []
     for key, name in sorted(chosen.items(), key=lambda item: item[0].count(".")):
-        section = {"_target_" if "." in str(name) else "_name": str(name)}
-        problems.append(assign(merged, key, section))
+        word = "_target_" if "." in str(name) else "_name"
+        present = node_at(merged, f"{key}.{word}")
+        if present is None or present._value() != str(name):
+            problems.append(assign(merged, key, {word: str(name)}))
     problems += [assign(merged, key, value) for key, value in params.items() if not key.endswith(CHOICE_SUFFIX)]
     found = [problem for problem in problems if problem]
     if found:
