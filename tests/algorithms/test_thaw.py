@@ -94,6 +94,12 @@ def test_no_params_are_tried_twice_even_in_a_small_space():
     assert all(trial.reached == 4 for trial in trials), "with budget left, what is left to continue is continued"
 
 
+def test_params_that_differ_by_a_last_bit_are_not_tried_beside_each_other():
+    thaw = Thaw(Space.of({"lr": loguniform(1e-4, 1.0)}), seed=2, steps=9)
+    _, trials = search(thaw, 150, learn=lambda params, step: -min(abs(params["lr"] - 0.05), 0.04) - 1 / step)
+    assert len({f"{trial.params['lr']:.9g}" for trial in trials}) == len(trials)
+
+
 def test_a_space_of_many_params_is_used_up_like_a_small_one():
     space = Space.of({"x": randint(0, 1200)})
     points = [space.grid(place) for place in range(1200)]

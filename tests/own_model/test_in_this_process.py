@@ -259,6 +259,22 @@ def test_an_object_or_a_class_is_refused_with_the_way_to_give_it(asked: dict[str
         litune.search(**{"model": MLP, "data": Digits, "metric": "val_acc", "space": {"model.hidden": [4]}, **asked})
 
 
+def test_what_is_neither_a_list_nor_a_range_is_refused_at_once_with_what_may_be_meant(tmp_path: Path) -> None:
+    given = {"lr": (0.1, 1.0), "width": range(8, 12), "act": [{"_name": "relu", "slope": 0.5}], "deep": True}
+    with pytest.raises(InputError) as refused:
+        litune.search(squared, space=given, trials=1, backend="local", runs=tmp_path)
+    said = {problem.key: (problem.got, problem.cure) for problem in refused.value.problems}
+    assert said == {
+        "function.lr": ("(0.1, 1.0)", "litune.uniform(0.1, 1.0) is a range, [0.1, 1.0] are two values"),
+        "function.width": ("range(8, 12)", ""),
+        "function.act.slope": ("0.5", ""),
+        "function.deep": ("True", ""),
+    }
+    assert {problem.expected for problem in refused.value.problems} == {
+        "a list of the values, as [1, 2], or a range, as litune.uniform(0, 1)"
+    }
+
+
 def chosen(params: dict[str, Any], trial: Any) -> float:
     return params["way"].get("x", 9) * params["by"]
 

@@ -119,8 +119,12 @@ class Sampled:
 
 
 def key_of(params: Params) -> str:
-    """Return what tells params from others."""
-    return repr(sorted(params.items()))
+    """Return what tells params from others: numbers to 12 digits, as the way through the unit cube changes the last."""
+    return repr(sorted((key, _rounded(value)) for key, value in params.items()))
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
 def evenly(number: int, dimensions: int, seed: int) -> Array:
