@@ -8,6 +8,8 @@ import socket
 import struct
 from collections.abc import Iterator
 
+DRIVER, PARENT = "driver.sock", "warm.sock"  # of NNI's trials, and of Ray's
+
 
 def listen(directory: str, name: str) -> socket.socket:
     """Return a listening socket of this name, in place of one that a driver left there."""

@@ -13,6 +13,7 @@ pytest.importorskip("nni")
 import nni_node
 import psutil
 
+from litune import unix_socket
 from litune.backends.nni import checks, env, launch, nnictl_file, rest, wire
 from litune.config import compose
 from litune.space import space_file
@@ -243,7 +244,7 @@ def test_the_socket_is_for_this_user_only_and_may_lie_deep(tmp_path):
     server = wire.Connection(listener.accept()[0])
     client.send({"type": "trial", "trial": "a"})
     assert server.read() == [{"type": "trial", "trial": "a"}]
-    assert (deep / wire.NAME).stat().st_mode & 0o777 == 0o600
+    assert (deep / unix_socket.DRIVER).stat().st_mode & 0o777 == 0o600
     client.close()
     assert server.read() is None
     server.close()

@@ -43,6 +43,9 @@ CASES = {
         [f"{FILE}:2: model.hidden: got 39.9", "take randint, or quniform with a whole q"]),
     "steps of a half for an argument that is whole": (
         one("model.hidden", "quniform", [1, 3, 0.5]), [f"{FILE}:2: model.hidden: got 2.5; expected int"]),
+    "a nested choice of classes by their bare names": (
+        one("optimizer", "choice", [{"_name": "SGD"}, {"_name": "Adam"}]),
+        [f"{FILE}:2: optimizer._name: got {name}; expected the dotted name of a class" for name in ("SGD", "Adam")]),
     "a nested choice for an argument that is a word": (
         one("model.act", "choice", [{"_name": "relu"}, {"_name": "tanh"}]),
         [f"{FILE}:2: model.act: got a section {{_name: ", "expected str; take a choice of words"]),

@@ -80,6 +80,25 @@ def test_a_loader_or_a_dataset_in_place_of_a_datamodule_is_told_with_the_cure_an
     assert len(result[2].splitlines()) == 1
 
 
+LIGHTNING_DATA = """\
+import lightning.pytorch as pl
+
+class Data(pl.LightningDataModule):
+    pass
+
+class Net:
+    pass
+"""
+
+
+def test_a_model_that_is_of_no_lightning_is_told_and_its_data_is_not_blamed(project):
+    project.write("my_data.py", LIGHTNING_DATA)
+    words = ("model._target_=my_data.Net", "+data._target_=my_data.Data")
+    result = project.train("experiment=mine", *words)
+    project.assert_refused(result, "model._target_: got my_data.Net; expected a subclass of LightningModule")
+    assert len(result[2].splitlines()) == 1
+
+
 def test_a_function_that_gives_a_loader_in_place_of_a_datamodule_is_told_before_any_trial(project):
     project.write("my_data.py", LOADERS)
     result = project.search("experiment=mine", "backend=local", "+data._target_=my_data.loader", "allow=[my_data]")

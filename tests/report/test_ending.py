@@ -8,7 +8,7 @@ import pytest
 
 from litune.report.console import console_here, plain_console
 from litune.report.ending import print_ending
-from litune.trial import Job, Outcome, TrialState
+from litune.trial import Failure, FailureClass, Job, Outcome, TrialState
 
 
 def shown(run: Path, width: int = 80) -> str:
@@ -38,6 +38,18 @@ def test_a_bad_beginning_does_not_flatten_the_curve(recorded: Callable[..., Path
     _, _, curve = shown(recorded("late", 20, ending=ending)).partition("best val_acc so far (*)\n")
     rows = [line for line in curve.splitlines()[:7] if "*" in line]
     assert len(rows) > 4
+
+
+def test_how_many_trials_failed_and_by_what_is_told(recorded: Callable[..., Path]) -> None:
+    def ending(job: Job) -> Outcome:
+        kind = {1: FailureClass.ERROR, 2: FailureClass.NAN, 5: FailureClass.NAN}.get(job.number)
+        if kind:
+            return Outcome(state=TrialState.FAILED, failure=Failure(kind=kind, message="it failed"))
+        return Outcome(state=TrialState.COMPLETE, score=0.5, history={1: 0.5})
+
+    lines = shown(recorded("some", 8, ending=ending)).splitlines()
+    assert any(line.startswith("3 of 8 trials failed (error 1, nan 2): litune report ") for line in lines)
+    assert not any(" failed" in line for line in shown(recorded("none", 4)).splitlines())
 
 
 def test_what_mattered_and_what_pruning_saved_take_a_line_each(recorded: Callable[..., Path]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from litune import checks
+from litune import checks, unix_socket
 from litune.config import config as configs
 from litune.config.compose import compose
 from litune.dashboards import pages
@@ -24,6 +24,15 @@ from tests.conftest import Project
 def searched(runs_directory: Path, *words: str) -> tuple[DictConfig, Space]:
     config = compose(["experiment=digits_mlp", f'search.runs="{runs_directory}"', *words]).config
     return config, checks.load_space(config)
+
+
+def test_a_socket_that_a_killed_driver_has_left_is_removed_when_the_run_is_continued(tmp_path: Path) -> None:
+    socket = begun(tmp_path) / unix_socket.PARENT
+    unix_socket.listen(str(socket.parent), socket.name).close()
+    assert socket.is_socket()
+    with opening.opened(*searched(tmp_path, "name=old")):
+        pass
+    assert not socket.exists()
 
 
 def begun(runs_directory: Path) -> Path:

@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from litune import processes
-from litune.backends.nni import wire
-from litune.backends.ray import node_parent
+from litune import processes, unix_socket
 from litune.commands.finding import Finding
 from litune.config.schema import NAME_PATTERN
 from litune.errors import InputError, LedgerDamaged, Problem, SearchAbsent, StudyLocked
@@ -23,7 +21,6 @@ from litune.study.database import uri_of
 from litune.study.ledger import FILE, Ledger
 from litune.trial import TrialState
 
-SOCKETS = (wire.NAME, node_parent.SOCKET)
 LEFTOVERS = "leftovers"
 
 
@@ -58,7 +55,7 @@ def _examine(directory: Path) -> Iterator[Finding]:
     if ledger and space:
         yield from _zombies(ledger, space)
         yield from _directories(directory, ledger)
-    for name in SOCKETS:
+    for name in (unix_socket.DRIVER, unix_socket.PARENT):
         if (directory / name).exists():
             cure = f"remove {name}, which nobody listens at"
             yield Finding(what=f"the socket {name} of a driver that is gone", cure=cure, fix=(directory / name).unlink)

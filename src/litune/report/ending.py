@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -31,6 +32,10 @@ def print_ending(console: Console, directory: Path) -> None:
     if not facts.board:
         for line in _first_failure(facts.rows, directory):
             console.print(line, soft_wrap=True)
+    elif failed := [row.failure.kind.value for row in facts.rows if row.failure]:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(Counter(failed).items()))
+        why = f"litune report {shlex.quote(display_path(directory))}"
+        console.print(f"{len(failed)} of {len(facts.rows)} trials failed ({kinds}): {why}", soft_wrap=True)
     if (own := facts.baseline) and own is not facts.board[0]:
         console.print(f"the config's own params, trial {own.number}: {brief(own.score)}")
     for line in curve(facts, min(_WIDTH, console.width - 12)):

@@ -17,6 +17,13 @@ from litune.space.parameters import Float, Normal, Parameter
 from litune.space.space import Space, name_of
 
 _SEARCHABLE = ("model", "data", "optimizer", "lr_scheduler", "criterion", "trainer", "callbacks", "function")
+_EXAMPLES = {  # sections that are of a class, and one that each may be of
+    "model": "my_module.MyModel",
+    "data": "my_module.MyData",
+    "optimizer": "torch.optim.SGD",
+    "lr_scheduler": "torch.optim.lr_scheduler.StepLR",
+    "criterion": "torch.nn.CrossEntropyLoss",
+}
 _LARGEST_GRID = 100_000
 _GOLDEN = 0.618034  # a part of a range that is seldom a whole number
 
@@ -134,6 +141,9 @@ def _between(parameter: Parameter) -> Iterator[float]:
 def _cured(problem: Problem, params: Mapping[str, Any]) -> Problem:
     """Return the problem with its cure: of a fraction from a range for a whole number, of a section for a word."""
     option = params.get(f"{problem.key}{configs.CHOICE_SUFFIX}")
+    if option is not None and "." not in option and problem.key in _EXAMPLES:
+        expected = f"the dotted name of a class, such as {_EXAMPLES[problem.key]}"
+        return Problem(key=f"{problem.key}{configs.CHOICE_SUFFIX}", got=option, expected=expected)
     if option is not None and "." not in option:  # a dotted one is a class, of which an object is handed over
         got = "a section {_name: ..., its params}, as the space has a nested choice"
         cure = "take a choice of words, and give what belongs to one of them a key of its own"

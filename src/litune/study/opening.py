@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from litune import steps
+from litune import steps, unix_socket
 from litune.algorithms import auto
 from litune.algorithms.terms import Execution
 from litune.config import config as configs
@@ -40,6 +40,8 @@ def opened(config: DictConfig, space: Space) -> Iterator[Study]:
             yield study
         finally:
             study.close()
+            for name in (unix_socket.DRIVER, unix_socket.PARENT):  # nobody listens any more: here, or killed before
+                (directory / name).unlink(missing_ok=True)
 
 
 def make(directory: Path, config: DictConfig) -> None:

@@ -47,7 +47,9 @@ def misfits(sections: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[Probl
     if "model" not in found:
         return
     try:
-        package = of_model(str(found["model"][TARGET]))
+        package = package_of(locate(str(found["model"][TARGET])))
+        if package is None:  # not a LightningModule, which is told
+            return
         others = {
             key: package_of(locate(in_package(str(section[TARGET]), package)))
             for key, section in found.items()

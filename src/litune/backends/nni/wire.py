@@ -12,7 +12,6 @@ from typing import Any
 
 from litune import unix_socket
 
-NAME = "driver.sock"
 RUN = "LITUNE_NNI_RUN"  # the variable that names the run directory to what the manager starts
 Message = dict[str, Any]
 
@@ -59,9 +58,9 @@ class Connection:
 
 def listen(directory: str) -> socket.socket:
     """Return the listening socket of a run directory. The caller holds the run's lock."""
-    return unix_socket.listen(directory, NAME)
+    return unix_socket.listen(directory, unix_socket.DRIVER)
 
 
 def connect(directory: str) -> Connection:
     """Connect to the listener of a run directory; OSError where there is none."""
-    return Connection(unix_socket.connect(directory, NAME))
+    return Connection(unix_socket.connect(directory, unix_socket.DRIVER))

@@ -19,8 +19,6 @@ from typing import Any
 from litune import unix_socket
 from litune.umask import be_private
 
-SOCKET = "warm.sock"
-
 
 class ParentProcess:
     """A warm parent in a process of its own, that serves a listening socket as long as this object lives."""
@@ -91,12 +89,12 @@ _kept: dict[str, Any] = {}
 
 def listen(directory: str) -> socket.socket:
     """Return the socket at which a parent listens in a directory."""
-    return unix_socket.listen(directory, SOCKET)
+    return unix_socket.listen(directory, unix_socket.PARENT)
 
 
 def connect(directory: str) -> socket.socket:
     """Connect to the parent that listens in a directory; OSError where none does."""
-    return unix_socket.connect(directory, SOCKET)
+    return unix_socket.connect(directory, unix_socket.PARENT)
 
 
 def _serve(control: int, listener: int) -> None:

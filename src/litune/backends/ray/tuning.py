@@ -135,7 +135,6 @@ class SharedParent:
     """The driver's own warm parent, opened to the trials of this Ray node, and replaced when somebody kills it."""
 
     def __init__(self, workers: Workers, study: Study) -> None:
-        self._directory = study.directory
         self._listener = node_parent.listen(str(study.directory))
         workers.listen(self._listener)
         self._workers: Workers | node_parent.ParentProcess = workers
@@ -151,9 +150,8 @@ class SharedParent:
             self._workers = node_parent.ParentProcess(self._listener, *self._about)
 
     def close(self) -> None:
-        """Close and remove the socket, and end a parent that was started here."""
+        """Close the socket, and end a parent that was started here."""
         self._listener.close()
-        (self._directory / node_parent.SOCKET).unlink(missing_ok=True)
         if isinstance(self._workers, node_parent.ParentProcess):
             self._workers.close()
 
