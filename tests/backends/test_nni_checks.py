@@ -77,6 +77,8 @@ def test_a_good_file_has_no_problems(tmp_path):
         ("experiment=tiny", "experiment=tiny model.k=1", "model.k: got a value; expected no value: the search"),
         ("GridSearch", "SMAC", "pip install 'nni[SMAC]'"),
         ("GridSearch", "Metis", "numpy 2"),
+        ("{name: GridSearch}", "{name: TPE}", "tuner: got TPE, which would minimize, for objective.mode=max"),
+        ("{name: GridSearch}", "{name: TPE, classArgs: {optimise_mode: maximize}}", "did you mean optimize_mode?"),
         (
             "{_type: choice, _value: [1, 2]}",
             "{_type: uniform, _value: [1, 2]}",

@@ -28,7 +28,7 @@ def check(config: DictConfig, space: Space) -> list[Problem]:
             direction = arguments.get("optimize_mode", algorithms.DIRECTIONS[mode])
             problems += [*algorithms.unusable(kind, key, name), *algorithms.endless_grid(key, name, space)]
             problems += algorithms.wrong_direction(key, name, direction, mode)
-            problems += _arguments(kind, name, arguments)
+            problems += unknown_arguments(kind, key, name, arguments)
     if config.backend.port and not config.backend.manager and launch.in_use(config.backend.port):
         got = f"{config.backend.port}, which {_holder(config.backend.port)} listens on"
         problems.append(Problem(key="backend.port", got=got, expected="a free port", cure="null takes the first one"))
@@ -73,7 +73,7 @@ def _malformed(kind: str, given: Any) -> Iterator[Problem]:
         yield Problem(key=f"{key}.classArgs", got=repr(arguments), expected="arguments by their names: {seed: 1, ...}")
 
 
-def _arguments(kind: str, name: str, arguments: Mapping[str, Any]) -> Iterator[Problem]:
+def unknown_arguments(kind: str, key: str, name: str, arguments: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the arguments that a known algorithm does not take."""
     if not arguments or name.lower() not in (known.lower() for known in algorithms.KNOWN[kind]):
         return
@@ -84,8 +84,8 @@ def _arguments(kind: str, name: str, arguments: Mapping[str, Any]) -> Iterator[P
     for argument in arguments:
         if argument not in accepted:
             expected = f"one of {', '.join(accepted)}" if accepted else "none"
-            key = f"backend.{kind}.classArgs.{argument}"
-            yield Problem(key=key, got="an unknown argument", expected=expected, nearest=nearest(argument, accepted))
+            near = nearest(argument, accepted)
+            yield Problem(key=f"{key}.classArgs.{argument}", got="an unknown argument", expected=expected, nearest=near)
 
 
 def _holder(port: int) -> str:

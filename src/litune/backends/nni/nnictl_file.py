@@ -16,6 +16,7 @@ from typing import Any
 from litune import checks, launch
 from litune.arguments import WHERE
 from litune.backends.nni import algorithms
+from litune.backends.nni.checks import directions, unknown_arguments
 from litune.backends.nni.drivers import RUNS
 from litune.config import compose, documents
 from litune.config import config as configs
@@ -63,6 +64,8 @@ def _algorithm(kind: str, data: Mapping[str, Any], space: Space | None) -> Itera
     custom = "className" in given or "classFileName" in given
     if name is not None:
         yield from algorithms.unusable(kind, key, str(name))
+        if isinstance(arguments := given.get("classArgs"), Mapping):
+            yield from unknown_arguments(kind, kind, str(name), arguments)
         if space:
             yield from algorithms.endless_grid(key, str(name), space)
     elif kind == "tuner" and not custom and "advisor" not in data:
@@ -92,6 +95,8 @@ def _command(document: Document, space: Space | None) -> Iterator[Problem]:
             composed = launch.composed(words[words.index(_TRIAL) + 1 :])
             searched = checks.given_but_searched(composed.overridden, space, "the search space") if space else ()
             problems: Sequence[Problem] = [*composed.problems, *_elsewhere(composed), *searched]
+            if not problems:
+                problems = directions(document.data, composed.config.objective.mode)
         except InputError as error:
             problems = error.problems
         for problem in problems:
