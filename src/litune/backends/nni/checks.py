@@ -51,7 +51,9 @@ def directions(experiment: Mapping[str, Any], mode: str) -> list[Problem]:
     """Return where an experiment's tuner or assessor would go the other way than the objective."""
     problems: list[Problem] = []
     for kind in algorithms.KNOWN:
-        given = experiment.get(kind) or {}
+        given = experiment.get(kind)
+        if not isinstance(given, Mapping):
+            continue
         name = str(given.get("name"))
         direction = (given.get("classArgs") or {}).get("optimize_mode", algorithms.DIRECTED.get(name.lower()))
         problems += algorithms.wrong_direction(kind, name, direction, mode)
