@@ -105,6 +105,18 @@ def write(path: Path, text: str) -> None:
 MINE = "model: {_target_: my.Net, hidden: 1}\nobjective: {metric: m}\n"
 
 
+def test_without_a_name_the_only_experiment_of_a_config_directory_is_meant_and_of_two_neither(tmp_path, capsys):
+    (tmp_path / "experiment").mkdir()
+    text = Path("experiments/digits_mlp.yaml").read_text()
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    words = ["--config-dir", str(tmp_path), "--cfg", "job"]
+    assert cli.train_main(words) == 0
+    assert "experiment: mine" in capsys.readouterr().out
+    (tmp_path / "experiment" / "other.yaml").write_text(text)
+    assert cli.train_main(words) == 2
+    assert "experiment: got nothing; expected one of " in capsys.readouterr().err
+
+
 def test_an_experiment_lies_in_the_config_directory_here_or_in_the_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "experiments/here.yaml", MINE)

@@ -75,7 +75,7 @@ def compose(overrides: Sequence[str], *, config_dir: Path | None = None, config_
         )
     parsed, problems = parse(overrides, sweep=False)
     groups = {o.key_or_group: _word(o.value()) for o in parsed if _chooses(o)}
-    document, found = _document(groups.get("experiment", experiments.DEFAULT), config_dir, config_file)
+    document, found = _document(groups.get("experiment", experiments.default(config_dir)), config_dir, config_file)
     problems += found
     backend, found = _backend(groups.get("backend"), document, config_dir)
     problems += found

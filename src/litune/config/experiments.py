@@ -19,9 +19,12 @@ _LONGEST = 71  # of the 80 characters that a run's name may have; a dash and a d
 
 def directories(config_dir: Path | None) -> list[Path]:
     """Return where experiments are looked for: the first that has one wins."""
-    given = [config_dir / GROUP, config_dir / "experiments"] if config_dir else []
     here = Path("experiments")
-    return [*given, here, *(place for place in _checkout("experiments") if place != here.absolute())]
+    return [*_given(config_dir), here, *(place for place in _checkout("experiments") if place != here.absolute())]
+
+
+def _given(config_dir: Path | None) -> list[Path]:
+    return [config_dir / GROUP, config_dir / "experiments"] if config_dir else []
 
 
 def _checkout(name: str) -> list[Path]:
@@ -30,10 +33,22 @@ def _checkout(name: str) -> list[Path]:
     return [root / name] if (root / "pyproject.toml").is_file() else []
 
 
+def default(config_dir: Path | None) -> str:
+    """Return the experiment where none is named: of a config directory that has some the only one, or "", for none."""
+    own = _files(_given(config_dir))
+    if not own or DEFAULT in own:
+        return DEFAULT
+    return next(iter(own)) if len(own) == 1 else ""
+
+
 def known(config_dir: Path | None) -> dict[str, Path]:
     """Return every experiment's file by its name."""
+    return _files(directories(config_dir))
+
+
+def _files(places: list[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for directory in directories(config_dir):
+    for directory in places:
         if directory.is_dir():
             for path in sorted(directory.iterdir()):
                 if path.suffix in SUFFIXES and path.is_file():

@@ -55,7 +55,9 @@ def directions(experiment: Mapping[str, Any], mode: str) -> list[Problem]:
         if not isinstance(given, Mapping):
             continue
         name = str(given.get("name"))
-        direction = (given.get("classArgs") or {}).get("optimize_mode", algorithms.DIRECTED.get(name.lower()))
+        arguments = given.get("classArgs")
+        arguments = arguments if isinstance(arguments, Mapping) else {}
+        direction = arguments.get("optimize_mode", algorithms.DIRECTED.get(name.lower()))
         problems += algorithms.wrong_direction(kind, name, direction, mode)
     return problems
 
