@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--part", type=float, default=1.0, help="of the batches of an MNIST epoch, for both")
     parser.add_argument("--defaults", action="store_true", help="not one trial on one thread: what each does by itself")
     given = parser.parse_args()
+    alone, mnist = not given.defaults, given.mnist.resolve()
     print(
         "experiment  seed | loop: score, s, epochs | litune: score, s, epochs | to the loop's score: s, epochs, ratios"
     )
@@ -95,7 +96,6 @@ def main() -> None:
         if experiment == "mnist_cnn" and given.part < 1:
             trainer |= {"limit_train_batches": given.part, "limit_val_batches": max(given.part, 0.2)}
         for seed in given.seeds:
-            alone, mnist = not given.defaults, given.mnist.resolve()
             sought = {who: search(who, experiment, seed, trainer, mnist, alone) for who in ("loop", "litune")}
             best = max if mode == "max" else min
             scores = {who: best(value for _, value in values) for who, values in sought.items()}

@@ -141,14 +141,15 @@ class TestOneCommand:
         reference = search("local", "search.algorithm=random", "search.trials=8")
         assert meaning(table_of(tmp_path)) == meaning(reference)
 
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
     @pytest.mark.parametrize("wait", [0, 0.3, 0.6])  # seconds, in some of which Ray's driver connects
-    def test_a_signal_to_the_group_while_ray_is_joined_ends_the_search_in_order(self, tmp_path, wait):
+    def test_a_signal_to_the_group_while_ray_is_joined_ends_the_search_in_order(self, tmp_path, number, wait):
         process = start(tmp_path, "search.algorithm=random", "search.trials=8", start_new_session=True)
         while not any(b"raylet" in _command(one).split(b"\0")[0] for one in ray_of(process.pid)):
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.01)
         time.sleep(wait)
-        os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, number)
         said = process.communicate()[0]
         assert process.returncode == 130, said
         assert said.startswith("interrupted; continue with: "), said

@@ -189,11 +189,7 @@ def test_params_are_cast_and_the_environment_stays_out_of_the_snapshot(
 
 
 def test_a_model_checkpoint_without_a_directory_writes_into_its_trials_own(tmp_path):
-    keep = {
-        "_target_": "pytorch_lightning.callbacks.ModelCheckpoint",
-        "dirpath": None,
-        "monitor": "val_acc",
-        "mode": "max",
-    }
+    watched = {"monitor": "val_acc", "mode": "max"}
+    keep = {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "dirpath": None, **watched}
     outcome = train(tmp_path, callbacks={"keep": keep})
     assert Path(outcome.checkpoint).parent == tmp_path / "checkpoints" / "keep"

@@ -116,6 +116,7 @@ def test_a_model_checkpoint_without_a_metric_may_stand_beside_our_own(tmp_path):
     best = max(outcome.history, key=lambda step: outcome.history[step])
     ours = {f"epoch={best - 1}.ckpt", "last.ckpt"}
     assert checkpoints(tmp_path) == {*(f"every/atstep={4 * epoch}.ckpt" for epoch in (1, 2, 3)), *ours}
+    assert outcome.state is TrialState.COMPLETE
     assert outcome.checkpoint == str(tmp_path / "checkpoints" / f"epoch={best - 1}.ckpt")
 
 
